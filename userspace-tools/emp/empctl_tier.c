@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * empctl tier show|add|remove|set
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/ax_size.h"
+#include "emp_client.h"
+#include "emp_region.h"
+#include "emp_stats.h"
+#include "emp_sysfs.h"
+#include "empctl.h"
+
+static const char *const nodes[] = {
+	"type", "device", "base", "bytes", "used", "state", "deadline_ms", "queue_depth", "inflight",
+	"reads", "read_bytes", "writes", "write_bytes", "read_errors", "write_errors", "timeouts",
+	NULL
+};
+
+static const char *read_node(const char *region, const char *id, const char *node,
+			     char out[EMP_SYSFS_VALUE])
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "tiers/%.32s/%s", id, node);
+	if (emp_sysfs_read(region, path, out))
+		strcpy(out, "?");
+	return out;
+}
+
+static const char *read_size(const char *region, const char *id, const char *node,
+			     char out[AX_HUMAN])
+{
+	char text[EMP_SYSFS_VALUE];
+	uint64_t v;
+
+	read_node(region, id, node, text);
+	if (ax_parse_u64(text, strlen(text), &v))
+		return "?";
+	return ax_human_size(v, out);
+}
+
+static double latency(const char *region, const char *id, const char *node, double q)
+{
+	char text[EMP_SYSFS_VALUE];
+	struct emp_hist hist;
+
+	read_node(region, id, node, text);
+	if (emp_hist_parse(text, &hist))
+		return -1;
+	return emp_hist_quantile(&hist, q);
+}
+
+static json_t *tier_json(const char *region, const char *id)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "id", json_integer(atoi(id)));
+	for (const char *const *n = nodes; *n; n++) {
+		char path[128];
+		json_t *value;
+
+		snprintf(path, sizeof(path), "tiers/%.32s/%s", id, *n);
+		value = empctl_node_json(region, path);
+		if (value)
+			json_object_set_new(object, *n, value);
+	}
+	json_object_set_new(object, "read_p50_ns", json_real(latency(region, id, "read_latency", 0.5)));
+	json_object_set_new(object, "read_p99_ns", json_real(latency(region, id, "read_latency", 0.99)));
+	json_object_set_new(object, "write_p50_ns", json_real(latency(region, id, "write_latency", 0.5)));
+	json_object_set_new(object, "write_p99_ns", json_real(latency(region, id, "write_latency", 0.99)));
+	return object;
+}
+
+static void tier_text(const char *region, const char *id)
+{
+	char device[EMP_SYSFS_VALUE], state[EMP_SYSFS_VALUE], errors[EMP_SYSFS_VALUE];
+	char werrors[EMP_SYSFS_VALUE], timeouts[EMP_SYSFS_VALUE], inflight[EMP_SYSFS_VALUE];
+	char bytes[AX_HUMAN], used[AX_HUMAN], read[AX_HUMAN], written[AX_HUMAN];
+	char p50[AX_HUMAN], p99[AX_HUMAN];
+
+	printf("%-3s %-14s %-10s %10s %10s %10s %10s %8s %9s %9s %s/%s/%s\n", id,
+	       read_node(region, id, "device", device), read_node(region, id, "state", state),
+	       read_size(region, id, "bytes", bytes), read_size(region, id, "used", used),
+	       read_size(region, id, "read_bytes", read),
+	       read_size(region, id, "write_bytes", written),
+	       read_node(region, id, "inflight", inflight),
+	       ax_human_ns(latency(region, id, "read_latency", 0.5), p50),
+	       ax_human_ns(latency(region, id, "read_latency", 0.99), p99),
+	       read_node(region, id, "read_errors", errors),
+	       read_node(region, id, "write_errors", werrors),
+	       read_node(region, id, "timeouts", timeouts));
+}
+
+int empctl_tier_show(const struct ax_args *args)
+{
+	const char *name = args->argv[0];
+	char dir[128];
+	char **ids;
+
+	if (empctl_need_region(name))
+		return AX_FAIL;
+	snprintf(dir, sizeof(dir), "%.64s/tiers", name);
+	ids = emp_sysfs_list(dir);
+	if (ax_has(args, "json")) {
+		json_t *array = json_array();
+
+		for (char **i = ids; i && *i; i++)
+			json_array_append_new(array, tier_json(name, *i));
+		emp_sysfs_free(ids);
+		return empctl_print_json(array);
+	}
+	printf("%-3s %-14s %-10s %10s %10s %10s %10s %8s %9s %9s %s\n", "ID", "DEVICE", "STATE", "SIZE",
+	       "USED", "READ", "WRITTEN", "INFLIGHT", "READ p50", "p99", "RERR/WERR/LATE");
+	for (char **i = ids; i && *i; i++)
+		tier_text(name, *i);
+	emp_sysfs_free(ids);
+	return AX_OK;
+}
+
+int empctl_tier_add(const struct ax_args *args)
+{
+	const char *name = args->argv[0];
+	uint32_t ids[EMP_SPEC_TIERS];
+	struct emp_spec spec;
+	struct ax_msg msg;
+
+	if (emp_region_parse("spec", args->argv[1], &spec, &msg))
+		return ax_usage("%s", msg.text);
+	if (spec.has_dram)
+		return ax_usage("dram is no tier to add: empctl region set %s dram_limit=SIZE", name);
+	if (!spec.nr_tiers)
+		return ax_usage("the spec names no tier");
+	if (spec.given & ~(1u << EMP_KEY_FORCE | 1u << EMP_KEY_DEADLINE | 1u << EMP_KEY_QUEUE))
+		return ax_usage("with tier add only deadline=, queue= and force= make sense");
+	if (empctl_need_region(name))
+		return AX_FAIL;
+	if (emp_region_add_tiers(name, &spec, ax_has(args, "force"), ids, &msg))
+		return ax_error("%s", msg.text);
+	for (unsigned int i = 0; i < spec.nr_tiers; i++)
+		printf("%u\n", ids[i]);
+	return AX_OK;
+}
+
+static bool tier_id(const char *text, uint64_t *id)
+{
+	if (!ax_parse_u64(text, strlen(text), id) && *id < UINT32_MAX)
+		return true;
+	ax_usage("'%s' is not the number of a tier (see empctl tier show)", text);
+	return false;
+}
+
+int empctl_tier_remove(const struct ax_args *args)
+{
+	uint64_t id, seconds;
+	struct ax_msg msg;
+	int control, ret;
+
+	if (!tier_id(args->argv[1], &id) ||
+	    !empctl_number(args, "timeout", 1, 4000000, 600, &seconds))
+		return AX_USAGE;
+	control = emp_control_open(&msg);
+	if (control < 0)
+		return ax_error("%s", msg.text);
+	empctl_catch_signals();
+	ret = emp_tier_remove(control, args->argv[0], id, seconds * 1000, &msg);
+	close(control);
+	return ret ? ax_error("%s", msg.text) : AX_OK;
+}
+
+int empctl_tier_set(const struct ax_args *args)
+{
+	static const char *const writable[] = { "deadline_ms", "queue_depth", NULL };
+	char prefix[64];
+	uint64_t id;
+
+	if (!tier_id(args->argv[1], &id))
+		return AX_USAGE;
+	if (empctl_need_region(args->argv[0]))
+		return AX_FAIL;
+	snprintf(prefix, sizeof(prefix), "tiers/%llu/", (unsigned long long)id);
+	return empctl_set_nodes(args->argv[0], prefix, args->argv + 2, writable);
+}
