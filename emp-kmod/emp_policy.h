@@ -136,8 +136,11 @@ struct emp_policy {
 /* Entries one call of a pick function looks at, at most, for @max blocks wanted. */
 #define EMP_POLICY_SCAN(max)	(4 * (max) + 32)
 
-/* Batches to be unmapped, at most, for each batch evicted. */
-#define EMP_POLICY_PACE		4
+/*
+ * Batches to be unmapped, at most, for each batch evicted. It has to be more than 1: with one for
+ * one each block is judged at once, nothing is ever found in use, and what remains is a FIFO.
+ */
+#define EMP_POLICY_PACE		2
 
 void emp_policy_init(struct emp_policy *p, struct emp_bent *b, u32 nr_blocks);
 

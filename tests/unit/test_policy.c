@@ -445,10 +445,10 @@ static const struct {
 	{ "scan_over_hot_uniform", 1.00, 1.0, 0.05 },
 	{ "scan_alone_uniform", 1.00, 1.0, 0.05 },
 	{ "scan_first_uniform", 1.00, 1.0, 0.12 },
-	{ "loop110", 0.30, 4.0, 0 },
-	{ "loop150", 0.70, 2.0, 0 },
+	{ "loop110", 0.30, 1.5, 0 },
+	{ "loop150", 0.70, 1.0, 0 },
 	{ "two_phases", 1.05, 1.0, 0 },
-	{ "two_phases_uniform", 1.35, 1.0, 0 },
+	{ "two_phases_uniform", 1.40, 1.0, 0 },
 };
 
 static void test_quality(void)
