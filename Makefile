@@ -8,6 +8,7 @@
 # DESTDIR= prefix of everything that install writes
 # T=       tests to run, a glob over names as they are printed
 # B=       bench to run
+# J=       tests to run at once (default 1: each takes two processors)
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
@@ -26,7 +27,7 @@ modules: ## kernel modules, into build/modules/RELEASE/
 
 .PHONY: tools
 tools: ## user-space tools and libraries
-	+@$(if $(wildcard userspace-tools/Makefile),$(MAKE) --no-print-directory -C userspace-tools all,:)
+	+@$(MAKE) --no-print-directory -C userspace-tools all version=$(VERSION)
 
 .PHONY: install
 install: all ## modules, tools, man pages, udev rule, units (DESTDIR= for a staged tree)
@@ -47,18 +48,18 @@ setup: ## install what development, tests and demo need (Debian 12)
 .PHONY: check
 check: setup ## all tests, in the lab's virtual machines (T=GLOB picks some, names as printed)
 	+@scripts/build-tests 6.12
-	@tests/run
+	@tests/run $(J:%=--jobs %)
 
 .PHONY: check-debug
 check-debug: setup ## the same on a kernel with KASAN and lockdep (the first time builds it: 15 minutes)
 	@tests/lab/lab fetch debug
 	+@scripts/build-tests debug
-	@tests/run --debug
+	@tests/run --debug $(J:%=--jobs %)
 
 .PHONY: soak
 soak: setup ## the tests with much longer loops
 	+@scripts/build-tests 6.12
-	@ANNEX_SOAK=1 tests/run
+	@ANNEX_SOAK=1 tests/run $(J:%=--jobs %)
 
 .PHONY: bench
 bench: setup ## measurements (B=emp), into build/bench/
@@ -84,8 +85,9 @@ print-version:
 
 .PHONY: clean
 clean: ## remove everything that was built
-	+@$(if $(wildcard userspace-tools/Makefile),$(MAKE) --no-print-directory -C userspace-tools clean,:)
-	+@$(if $(wildcard tests/unit/Makefile),$(MAKE) --no-print-directory -C tests/unit clean,:)
+	+@for dir in userspace-tools tests/unit tests/emp tests/fuzz bench; do \
+		[ ! -e $$dir/Makefile ] || $(MAKE) --no-print-directory -s -C $$dir clean || exit 1; \
+	done
 	rm -rf build
 
 .PHONY: help
