@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mappings of a region and their faults.
+ *
+ * ->fault gives the core a locked folio, which the core maps (with a PMD when
+ * it is of order 9 and the place suits) and unlocks. The folio lock keeps
+ * discard away between our look at the word and the core's mapping; eviction is
+ * kept away by the reference. Everything is mapped read-only at first:
+ * ->page_mkwrite is how we learn of the first write, and the only way a clean
+ * subblock becomes dirty (but for pinnable regions).
+ *
+ * Waiting. A fault never holds a lock of the mm while it waits, if its flags
+ * let it go: it returns VM_FAULT_RETRY after the wait, whatever came of it, and
+ * is called again. FAULT_FLAG_RETRY_NOWAIT never waits: the fetch goes on and
+ * the caller comes back. Waits are as interruptible as the flags say, and end
+ * at the tier's deadline. Lost data is VM_FAULT_HWPOISON (KVM makes it a machine
+ * check of the guest, a process gets SIGBUS with an address), at once, also
+ * under NOWAIT: with RETRY, KVM's asynchronous faults would go round for ever.
+ *
+ * KVM's asynchronous worker asks for write access whatever the guest wanted,
+ * and throws the answer away: it must bring the data in but neither map nor
+ * dirty it. It is known by being a kernel thread that faults on a foreign mm.
+ */
+#include <linux/mm.h>
+#include <linux/mempolicy.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+
+#include "../compat/emp_compat_mm.h"
+#include "emp_discard.h"
+#include "emp_fault.h"
+#include "emp_fetch.h"
+#include "emp_folio.h"
+#include "emp_reclaim.h"
+#include "emp_trace.h"
+#include "emp_writeback.h"
+
+#define EMP_AROUND_MAX	32	/* pages mapped with one fault, at most */
+
+/* Where this CPU's reader is, if it reads on and on. */
+struct emp_stream {
+	struct emp_region *region;	/* only compared */
+	u64 next;			/* subblock expected next */
+	u64 ahead;			/* end of what was read ahead */
+	u32 window;			/* subblocks; 0: not sequential so far */
+};
+
+static DEFINE_PER_CPU(struct emp_stream, emp_stream);
+
+static bool emp_is_kvm_async(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_REMOTE && vmf->flags & FAULT_FLAG_WRITE &&
+	       current->flags & PF_WQ_WORKER;
+}
+
+static unsigned int emp_wait_state(unsigned int flags)
+{
+	if (flags & FAULT_FLAG_INTERRUPTIBLE)
+		return TASK_INTERRUPTIBLE;
+	if (flags & FAULT_FLAG_KILLABLE)
+		return TASK_KILLABLE;
+	return TASK_UNINTERRUPTIBLE;
+}
+
+/* Sleep on @wq until @cond, a signal that @state admits, or @until (jiffies). */
+#define emp_wait(wq, cond, state, until)					\
+({										\
+	long __left = max_t(long, (long)((until) - jiffies), 0) + 1;		\
+										\
+	___wait_event(wq, ___wait_cond_timeout(cond), state, 0, __left,		\
+		      __ret = schedule_timeout(__ret));				\
+})
+
+/*
+ * Wait for @sub (or, if @memory, for DRAM) as @vmf's flags allow.
+ * Return: VM_FAULT_RETRY, or 0 if the locks are still held and the caller
+ * should look again, or an error.
+ */
+static vm_fault_t emp_fault_wait(struct emp_region *r, struct vm_fault *vmf, u64 sub,
+				 bool memory, unsigned long until)
+{
+	unsigned int state = emp_wait_state(vmf->flags);
+	wait_queue_head_t *wq = memory ? &r->free_wait : emp_block_wait(r, emp_block_of(r, sub));
+	bool unlock = vmf->flags & FAULT_FLAG_ALLOW_RETRY;
+	long n = 1L << (r->map == EMP_MAP_SMALL ? emp_sub_order(r) : emp_block_order(r));
+	long ret;
+
+	if (vmf->flags & FAULT_FLAG_ALLOW_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
+		emp_count(r, fault_nowait);
+		return VM_FAULT_RETRY;
+	}
+	if (unlock) {
+		emp_region_get(r);	/* the file can go with the mapping */
+		release_fault_lock(vmf);
+	}
+	if (memory) {
+		emp_count(r, fault_memory);
+		emp_reclaim_kick(r);
+		ret = emp_wait(*wq, emp_free_pages(r) >= n || emp_reclaim_stuck(r), state, until);
+	} else {
+		emp_count(r, fault_wait);
+		ret = emp_wait(*wq, emp_get_settled(r, sub), state, until);
+	}
+	if (ret < 0)
+		emp_count(r, fault_interrupted);
+	if (unlock) {
+		emp_region_put(r);
+		return VM_FAULT_RETRY;
+	}
+	/* Not to be interrupted but by death, and that is seen to by the caller of the fault. */
+	return ret < 0 ? VM_FAULT_SIGBUS : 0;
+}
+
+/* Follow this CPU's reader; returns subblocks worth reading ahead from *from. */
+static u32 emp_stream_note(struct emp_region *r, u64 sub, u64 *from)
+{
+	struct emp_stream *st = get_cpu_ptr(&emp_stream);
+	u32 max = READ_ONCE(r->readahead) >> r->sub_shift, n = 0;
+
+	if (st->region == r && (sub == st->next || sub + 1 == st->next)) {
+		if (sub == st->next)
+			st->window = min(max, max(4u, st->window * 2));
+	} else {
+		st->window = 0;
+		st->ahead = 0;
+	}
+	st->region = r;
+	st->next = sub + 1;
+	if (st->window && st->ahead < sub + 1 + st->window / 2) {
+		*from = max(st->ahead, sub + 1);
+		n = sub + 1 + st->window - *from;
+		st->ahead = *from + n;
+	}
+	put_cpu_ptr(&emp_stream);
+	return n;
+}
+
+static void emp_read_ahead(struct emp_region *r, u64 sub)
+{
+	u32 b = emp_block_of(r, sub), n;
+	u64 from, first = emp_first_sub(r, b);
+
+	if (!READ_ONCE(r->readahead))
+		return;
+	/* The rest of the block, which is one unit of placement: behind, then ahead. */
+	if (r->sps_shift && !(r->bent[b].flags & EMP_B_HUGE)) {
+		emp_fetch_ahead(r, sub + 1, first + emp_subs_per_block(r));
+		emp_fetch_ahead(r, first, sub);
+	}
+	n = emp_stream_note(r, sub, &from);
+	if (n && r->map == EMP_MAP_SMALL)
+		emp_fetch_ahead(r, from, min(from + n, r->nr_subs));
+}
+
+/* A page after the one that faulted, if it can be mapped without any wait. */
+static struct folio *emp_around_get(struct emp_region *r, u64 sub)
+{
+	u32 b = emp_block_of(r, sub);
+	spinlock_t *lock = emp_block_lock(r, b);
+	struct folio *folio = NULL;
+	unsigned long flags, w;
+
+	w = READ_ONCE(r->sub[sub]);
+	if ((w & (EMP_S_PRESENT | EMP_S_UPTODATE)) != (EMP_S_PRESENT | EMP_S_UPTODATE))
+		return NULL;
+	spin_lock_irqsave(lock, flags);
+	w = r->sub[sub];
+	if ((w & (EMP_S_PRESENT | EMP_S_UPTODATE)) == (EMP_S_PRESENT | EMP_S_UPTODATE)) {
+		folio = emp_word_folio(w);
+		if (folio_trylock(folio)) {
+			if (w & EMP_S_AHEAD)
+				emp_count(r, prefetch_used);
+			r->sub[sub] = (w & ~EMP_S_AHEAD) | EMP_S_MAPPED;
+			folio_get(folio);
+		} else {
+			folio = NULL;
+		}
+	}
+	spin_unlock_irqrestore(lock, flags);
+	return folio;
+}
+
+/*
+ * map=small: map the rest of the subblock, and what follows it in DRAM, with
+ * the same fault. @folio is the one that faulted, locked.
+ */
+static void emp_map_around(struct emp_region *r, struct vm_fault *vmf, struct folio *folio,
+			   bool sequential)
+{
+	struct page *pages[EMP_AROUND_MAX];
+	struct folio *held[EMP_AROUND_MAX];
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long addr = (vmf->address & PAGE_MASK) + PAGE_SIZE, end, left;
+	pgoff_t pgoff = vmf->pgoff + 1;
+	u32 n = 0, h = 0, i, max;
+
+	end = min(ALIGN(addr, PMD_SIZE), vma->vm_end);	/* one page table */
+	if (addr >= end)
+		return;
+	max = min_t(unsigned long, (end - addr) >> PAGE_SHIFT, EMP_AROUND_MAX);
+	while (n < max) {
+		if (pgoff >= folio->index + folio_nr_pages(folio)) {
+			if (!sequential)
+				break;
+			folio = emp_around_get(r, emp_sub_of(r, pgoff));
+			if (!folio)
+				break;
+			held[h++] = folio;
+		}
+		pages[n++] = folio_page(folio, pgoff - folio->index);
+		pgoff++;
+	}
+	left = n;
+	if (n)
+		vm_insert_pages(vma, addr, pages, &left);
+	for (i = 0; i < h; i++) {
+		folio_unlock(held[i]);
+		folio_put(held[i]);
+	}
+	if (n > left) {
+		struct emp_stream *st = get_cpu_ptr(&emp_stream);
+
+		st->next = emp_sub_of(r, vmf->pgoff + (n - left)) + 1;
+		put_cpu_ptr(&emp_stream);
+		emp_count_add(r, fault_around, n - left);
+	}
+}
+
+static bool emp_stream_sequential(struct emp_region *r)
+{
+	struct emp_stream *st = get_cpu_ptr(&emp_stream);
+	bool seq = st->region == r && st->window;
+
+	put_cpu_ptr(&emp_stream);
+	return seq;
+}
+
+/* The folio is ours to map: lock it and make sure that it still is the subblock's. */
+static vm_fault_t emp_fault_hand(struct emp_region *r, struct vm_fault *vmf, struct folio *folio)
+{
+	u64 s = emp_folio_sub(r, folio);
+	unsigned long w;
+
+	if (!folio_trylock(folio)) {
+		if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
+			folio_put(folio);
+			emp_count(r, fault_nowait);
+			return VM_FAULT_RETRY;
+		}
+		folio_lock(folio);	/* held by other faults and by discard, briefly */
+	}
+	w = READ_ONCE(r->sub[s]);
+	if (!(w & EMP_S_PRESENT) || emp_word_folio(w) != folio) {
+		folio_unlock(folio);
+		folio_put(folio);
+		return 0;
+	}
+	vmf->page = folio_page(folio, vmf->pgoff - folio->index);
+	if (unlikely(PageHWPoison(vmf->page))) {
+		folio_unlock(folio);
+		emp_poisoned(r, folio);
+		folio_put(folio);
+		return 0;
+	}
+	if (folio_order(folio) == HPAGE_PMD_ORDER)
+		emp_count(r, fault_huge);
+	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t emp_fault(struct vm_fault *vmf)
+{
+	struct emp_region *r = vmf->vma->vm_file->private_data;
+	bool nowait = vmf->flags & FAULT_FLAG_RETRY_NOWAIT;
+	bool write = vmf->flags & FAULT_FLAG_WRITE, began;
+	u64 start = local_clock(), sub;
+	struct folio *folio;
+	unsigned long until;
+	enum emp_get got;
+	vm_fault_t ret;
+
+	if (unlikely((u64)vmf->pgoff >= r->bytes >> PAGE_SHIFT))
+		return VM_FAULT_SIGBUS;
+	sub = emp_sub_of(r, vmf->pgoff);
+	trace_emp_fault_begin(r, vmf->pgoff, vmf->flags);
+	began = !(READ_ONCE(r->sub[sub]) & EMP_S_PRESENT);
+again:
+	got = emp_get(r, sub, !nowait, &folio, &until);
+	switch (got) {
+	case EMP_GET_OK:
+		if (!nowait && (began || r->map == EMP_MAP_SMALL))
+			emp_read_ahead(r, sub);
+		if (emp_is_kvm_async(vmf)) {
+			emp_count(r, fault_async);
+			folio_put(folio);
+			ret = VM_FAULT_SIGBUS;	/* nobody looks at it */
+			break;
+		}
+		ret = emp_fault_hand(r, vmf, folio);
+		if (!ret)
+			goto again;
+		if (ret != VM_FAULT_LOCKED)
+			break;
+		if (!began)
+			emp_count(r, fault_minor);
+		if (r->map == EMP_MAP_SMALL && !write)
+			emp_map_around(r, vmf, folio, emp_stream_sequential(r));
+		if (write)
+			emp_hist_add(r, fault_write_ns, local_clock() - start);
+		else
+			emp_hist_add(r, fault_read_ns, local_clock() - start);
+		break;
+	case EMP_GET_WAIT:
+		if (!nowait && began)
+			emp_read_ahead(r, sub);
+		ret = emp_fault_wait(r, vmf, sub, false, until);
+		if (!ret)
+			goto again;
+		break;
+	case EMP_GET_MEMORY:
+		if (emp_reclaim_stuck(r)) {
+			emp_count(r, fault_no_space);
+			ret = VM_FAULT_HWPOISON;
+			break;
+		}
+		if (emp_reclaim_direct(r))
+			goto again;
+		ret = emp_fault_wait(r, vmf, sub, true, jiffies + HZ / 10);
+		if (!ret)
+			goto again;
+		break;
+	case EMP_GET_TIMEOUT:
+		emp_count(r, fault_timeout);
+		ret = VM_FAULT_HWPOISON;
+		break;
+	default:
+		emp_count(r, fault_lost);
+		ret = VM_FAULT_HWPOISON;
+		break;
+	}
+	trace_emp_fault_end(r, sub, ret);
+	return ret;
+}
+
+/* First write to a page that is mapped read-only, or is about to be mapped. */
+static vm_fault_t emp_mkwrite(struct vm_fault *vmf)
+{
+	struct emp_region *r = vmf->vma->vm_file->private_data;
+	struct folio *folio = page_folio(vmf->page);
+	u64 s = emp_folio_sub(r, folio);
+	u32 b = emp_block_of(r, s);
+	spinlock_t *lock = emp_block_lock(r, b);
+	unsigned long flags, w;
+
+	if (emp_is_kvm_async(vmf)) {
+		emp_count(r, fault_async);
+		return VM_FAULT_SIGBUS;
+	}
+	folio_lock(folio);
+	spin_lock_irqsave(lock, flags);
+	w = r->sub[s];
+	if (!(w & EMP_S_PRESENT) || emp_word_folio(w) != folio) {
+		spin_unlock_irqrestore(lock, flags);
+		folio_unlock(folio);
+		return VM_FAULT_NOPAGE;	/* discarded: the access is made again */
+	}
+	if (!(w & EMP_S_DIRTY)) {
+		emp_mark_dirty(r, b, s, &w);
+		r->sub[s] = w;
+		emp_count(r, fault_mkwrite);
+	}
+	spin_unlock_irqrestore(lock, flags);
+	return VM_FAULT_LOCKED;
+}
+
+/*
+ * Fault-around by the core is of no use to us (nothing exported installs a
+ * page table entry from here), but the op's being there is what lets the core
+ * call ->fault under the VMA lock alone.
+ */
+static vm_fault_t emp_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+{
+	return 0;
+}
+
+/* No policy that migrates on fault: NUMA balancing leaves the mapping alone. */
+#ifdef CONFIG_NUMA
+static struct mempolicy *emp_get_policy(struct vm_area_struct *vma, unsigned long addr
+					ANNEX_GET_POLICY_ARG)
+{
+	return NULL;
+}
+#endif
+
+static const struct vm_operations_struct emp_vm_ops = {
+	.fault		= emp_fault,
+	.page_mkwrite	= emp_mkwrite,
+	.map_pages	= emp_map_pages,
+#ifdef CONFIG_NUMA
+	.get_policy	= emp_get_policy,
+#endif
+};
+
+/* Without page_mkwrite the core allows long-term pins; emp_get() marks all dirty. */
+static const struct vm_operations_struct emp_vm_ops_pinnable = {
+	.fault		= emp_fault,
+	.map_pages	= emp_map_pages,
+#ifdef CONFIG_NUMA
+	.get_policy	= emp_get_policy,
+#endif
+};
+
+/** emp_fault_mmap - mmap(2) of a region: MAP_SHARED, within its size */
+int emp_fault_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct emp_region *r = file->private_data;
+	u64 pages = vma_pages(vma);
+
+	if (!(vma->vm_flags & VM_SHARED) && !(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	if (vma->vm_pgoff > r->bytes >> PAGE_SHIFT ||
+	    pages > (r->bytes >> PAGE_SHIFT) - vma->vm_pgoff)
+		return -EINVAL;
+	/*
+	 * No growing by mremap(). VM_MIXEDMAP is for vm_insert_pages(); a mapping
+	 * that may hold PMDs must not have it (the core would take them for
+	 * special ones when it zaps).
+	 */
+	annex_vm_flags_set(vma, VM_DONTEXPAND | (r->map == EMP_MAP_SMALL ? VM_MIXEDMAP : 0));
+	vma->vm_ops = r->flags & EMP_F_PINNABLE ? &emp_vm_ops_pinnable : &emp_vm_ops;
+	return 0;
+}

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Getting subblocks into DRAM: out of nothing, or from a tier.
+ *
+ * A fetch puts a folio into the subblock's word first (PRESENT, not UPTODATE),
+ * so that everybody else who wants the subblock finds it and waits, then reads
+ * into it. While it is under way nothing else touches word or slot: eviction
+ * passes it over, discard waits. The folio's ->private is the jiffies of its
+ * beginning, afterwards of its arrival.
+ *
+ * One request covers one subblock that somebody waits for, or a run of
+ * subblocks read ahead that lie next to each other on the tier, or a run of a
+ * 2 MiB block. A failed read is repeated EMP_READ_TRIES times (from a work
+ * item); read-ahead is not, it is dropped. When a 2 MiB block cannot be read
+ * the block goes to subblocks, so that only the bad ones are lost.
+ */
+#include <linux/mempool.h>
+#include <linux/slab.h>
+
+#include "emp_event.h"
+#include "emp_fetch.h"
+#include "emp_folio.h"
+#include "emp_tier.h"
+#include "emp_trace.h"
+#include "emp_writeback.h"
+
+#define EMP_READ_TRIES 3
+
+/* A read of a 2 MiB block, which takes several requests. */
+struct emp_huge_fetch {
+	struct emp_region *region;
+	struct folio *folio;
+	atomic_t pending;
+	int error;
+};
+
+static struct kmem_cache *emp_huge_fetch_cache;
+static mempool_t *emp_huge_fetch_pool;
+
+static void emp_block_settle(struct emp_region *r, u32 b)
+{
+	struct emp_bent *e = &r->bent[b];
+	u64 s, first = emp_first_sub(r, b);
+
+	lockdep_assert_held(emp_block_lock(r, b));
+	if (!(e->flags & EMP_B_QUEUED) || e->flags & EMP_B_WRITING)
+		return;
+	for (s = first; s < first + emp_subs_per_block(r); s++)
+		if (r->sub[s] & EMP_S_PRESENT)
+			return;
+	e->flags &= ~(EMP_B_QUEUED | EMP_B_HUGE);
+	spin_lock(&r->policy_lock);
+	emp_policy_forget(&r->policy, b);
+	spin_unlock(&r->policy_lock);
+}
+
+static bool emp_csum_ok(struct emp_region *r, struct folio *folio, size_t off, size_t len)
+{
+	u64 sub = emp_sub_of(r, folio->index + (off >> PAGE_SHIFT));
+	size_t step = 1UL << r->sub_shift, at;
+
+	if (!r->csum)
+		return true;
+	for (at = 0; at < len; at += step, sub++) {
+		if (emp_folio_csum(folio, off + at, step, sub) != READ_ONCE(r->csum[sub])) {
+			emp_count(r, csum_error);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A fetch into @folio ended. */
+static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err, bool ahead)
+{
+	u64 i, s = emp_folio_sub(r, folio), n = 1;
+	u32 b = emp_block_of(r, s);
+	unsigned long flags, now = jiffies;
+	unsigned long age = now - (unsigned long)folio->private;
+	bool huge;
+
+	trace_emp_fetch_end(r, s, err);
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	huge = r->bent[b].flags & EMP_B_HUGE;
+	if (!err) {
+		folio->private = (void *)now;
+		r->sub[s] |= EMP_S_UPTODATE | (ahead ? EMP_S_AHEAD : 0);
+		if (huge)
+			n = emp_subs_per_block(r);
+	} else {
+		r->sub[s] &= EMP_S_VALID;
+		if (huge) {
+			r->bent[b].flags = (r->bent[b].flags & ~EMP_B_HUGE) | EMP_B_SMALL;
+			emp_count(r, huge_split);
+		} else if (!ahead) {
+			r->sub[s] |= EMP_S_LOST | now << EMP_S_SHIFT;
+		}
+		emp_block_settle(r, b);
+	}
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	emp_wake_block(r, b);
+
+	if (!err) {
+		emp_count_add(r, fetch_subblocks, n);
+		if (ahead)
+			emp_count(r, prefetch_subblocks);
+		emp_hist_add(r, fault_fetch_ns, jiffies_to_nsecs(age));
+		return;
+	}
+	emp_folio_drop(r, folio);
+	if (ahead) {
+		emp_count(r, prefetch_dropped);
+	} else if (!huge) {
+		emp_count(r, read_error);
+		for (i = 0; i < n; i++)
+			emp_event_post(EMP_EVENT_DATA_LOST, r->name, EMP_EVENT_NO_TIER);
+	}
+}
+
+static void emp_fetch_one(struct emp_region *r, struct emp_tier *t, u64 pos, struct folio *folio,
+			  u8 tries);
+
+static void emp_fetch_retry(struct work_struct *work)
+{
+	struct emp_io *io = container_of(work, struct emp_io, work);
+	struct emp_tier *t = io->tier;
+	struct emp_region *r = t->region;
+	struct folio *folio = io->owner;
+	u64 sub = emp_folio_sub(r, folio);
+	u8 tries = io->tries;
+	u64 pos;
+
+	/* The slot of a block does not change while a fetch of it is under way. */
+	pos = emp_tier_pos(t, r->bent[emp_block_of(r, sub)].slot) +
+	      ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift);
+	t->ops->io_free(io);
+	emp_count(r, read_retry);
+	emp_fetch_one(r, t, pos, folio, tries);
+}
+
+static void emp_fetch_done(struct emp_io *io)
+{
+	struct emp_tier *t = io->tier;
+	struct emp_region *r = t->region;
+	struct folio_iter fi;
+
+	if (io->error && !io->ahead && io->tries + 1 < EMP_READ_TRIES &&
+	    READ_ONCE(t->state) != EMP_TIER_GONE && !io->late)
+		goto retry;
+
+	bio_first_folio(&fi, &io->bio, 0);
+	while (fi.folio) {
+		struct folio *folio = fi.folio;
+		int err = io->error;
+
+		/* Once finished, the folio can be freed: go on before. */
+		if (!err && !emp_csum_ok(r, folio, fi.offset, fi.length)) {
+			err = -EILSEQ;
+			if (!io->ahead && io->tries + 1 < EMP_READ_TRIES)
+				goto retry;
+		}
+		if (!err)
+			emp_count_add(r, fetch_bytes, fi.length);
+		bio_next_folio(&fi, &io->bio);
+		emp_fetch_finish(r, folio, err, io->ahead);
+	}
+	t->ops->io_free(io);
+	return;
+retry:
+	io->tries++;
+	atomic_inc(&t->inflight);	/* the retry's own */
+	INIT_WORK(&io->work, emp_fetch_retry);
+	queue_work(system_unbound_wq, &io->work);
+}
+
+/* Read one subblock; the caller's reference of the tier goes along. */
+static void emp_fetch_one(struct emp_region *r, struct emp_tier *t, u64 pos, struct folio *folio,
+			  u8 tries)
+{
+	struct emp_io *io = t->ops->io_alloc(t, false, pos, 1, GFP_NOIO);
+
+	io->done = emp_fetch_done;
+	io->owner = folio;
+	io->tries = tries;
+	t->ops->io_add(io, folio, 0, folio_size(folio));
+	emp_tier_submit(io);
+}
+
+static void emp_huge_put(struct emp_huge_fetch *h)
+{
+	if (!atomic_dec_and_test(&h->pending))
+		return;
+	emp_fetch_finish(h->region, h->folio, READ_ONCE(h->error), false);
+	mempool_free(h, emp_huge_fetch_pool);
+}
+
+static void emp_huge_done(struct emp_io *io)
+{
+	struct emp_huge_fetch *h = io->owner;
+	struct folio_iter fi;
+
+	if (io->error) {
+		WRITE_ONCE(h->error, io->error);
+	} else {
+		bio_for_each_folio_all(fi, &io->bio) {
+			if (!emp_csum_ok(h->region, fi.folio, fi.offset, fi.length))
+				WRITE_ONCE(h->error, -EILSEQ);
+			emp_count_add(h->region, fetch_bytes, fi.length);
+		}
+	}
+	io->tier->ops->io_free(io);
+	emp_huge_put(h);
+}
+
+/*
+ * Read all valid subblocks of a block into one folio. The words of the block
+ * do not change meanwhile, so VALID can be read without the lock.
+ */
+static void emp_fetch_huge(struct emp_region *r, struct emp_tier *t, u32 b, u32 slot,
+			   struct folio *folio)
+{
+	struct emp_huge_fetch *h = mempool_alloc(emp_huge_fetch_pool, GFP_NOIO);
+	u64 first = emp_first_sub(r, b), pos = emp_tier_pos(t, slot);
+	u32 i = 0, run, n = emp_subs_per_block(r);
+	struct emp_io *io;
+
+	h->region = r;
+	h->folio = folio;
+	h->error = 0;
+	atomic_set(&h->pending, 1);
+	while (i < n) {
+		bool valid = READ_ONCE(r->sub[first + i]) & EMP_S_VALID;
+
+		for (run = 1; i + run < n; run++)
+			if (!!(READ_ONCE(r->sub[first + i + run]) & EMP_S_VALID) != valid)
+				break;
+		if (!valid) {
+			folio_zero_range(folio, (size_t)i << r->sub_shift,
+					 (size_t)run << r->sub_shift);
+		} else {
+			io = t->ops->io_alloc(t, false, pos + ((u64)i << r->sub_shift), 1, GFP_NOIO);
+			io->done = emp_huge_done;
+			io->owner = h;
+			t->ops->io_add(io, folio, (size_t)i << r->sub_shift,
+				       (size_t)run << r->sub_shift);
+			atomic_inc(&h->pending);
+			atomic_inc(&t->inflight);
+			emp_tier_submit(io);
+		}
+		i += run;
+	}
+	emp_tier_put(t);
+	emp_huge_put(h);
+}
+
+static bool emp_block_any(struct emp_region *r, u32 b, unsigned long mask)
+{
+	u64 s, first = emp_first_sub(r, b);
+
+	for (s = first; s < first + emp_subs_per_block(r); s++)
+		if (r->sub[s] & mask)
+			return true;
+	return false;
+}
+
+/* May block @b, of which nothing is resident, come as one order-9 folio? */
+static bool emp_want_huge(struct emp_region *r, u32 b)
+{
+	struct emp_bent *e = &r->bent[b];
+
+	if (r->map == EMP_MAP_SMALL || e->flags & (EMP_B_SMALL | EMP_B_QUEUED))
+		return false;
+	if (r->map == EMP_MAP_HUGE)
+		return !emp_block_any(r, b, EMP_S_LOST);
+	if (!emp_block_any(r, b, EMP_S_VALID | EMP_S_LOST))
+		return true;
+	e->flags |= EMP_B_SMALL;	/* was evicted: from now on in parts */
+	emp_count(r, huge_split);
+	return false;
+}
+
+/* The policy learns of a block that became resident; under the block lock. */
+static void emp_block_arrived(struct emp_region *r, u32 b, bool ahead)
+{
+	struct emp_bent *e = &r->bent[b];
+
+	e->flags &= ~EMP_B_MIGRATE;
+	if (e->flags & EMP_B_QUEUED)
+		return;
+	e->flags |= EMP_B_QUEUED;
+	spin_lock(&r->policy_lock);
+	if (ahead)
+		emp_policy_insert_prefetched(&r->policy, b);
+	else
+		emp_policy_insert(&r->policy, b);
+	spin_unlock(&r->policy_lock);
+}
+
+static enum emp_get emp_get_present(struct emp_region *r, u32 b, u64 s, struct folio **out,
+				    unsigned long *until)
+{
+	unsigned long w = r->sub[s];
+	struct folio *folio = emp_word_folio(w);
+	struct emp_tier *t;
+
+	if (w & EMP_S_UPTODATE) {
+		if (w & EMP_S_AHEAD)
+			emp_count(r, prefetch_used);
+		w = (w & ~EMP_S_AHEAD) | EMP_S_MAPPED;
+		if (r->flags & EMP_F_PINNABLE && !(w & EMP_S_DIRTY))
+			emp_mark_dirty(r, b, s, &w);
+		r->sub[s] = w;
+		emp_policy_touch(&r->policy, b);
+		folio_get(folio);
+		*out = folio;
+		return EMP_GET_OK;
+	}
+	t = emp_tier_of_slot(r, r->bent[b].slot);
+	*until = (unsigned long)folio->private +
+		 msecs_to_jiffies(t ? READ_ONCE(t->deadline_ms) : emp_default_deadline_ms);
+	return time_after(jiffies, *until) ? EMP_GET_TIMEOUT : EMP_GET_WAIT;
+}
+
+/* Is there no use in reading it again so soon? */
+static bool emp_still_lost(struct emp_region *r, unsigned long w)
+{
+	return (w & EMP_S_FOREVER) == EMP_S_FOREVER ||
+	       time_before(jiffies, (w >> EMP_S_SHIFT) + msecs_to_jiffies(r->lost_retry_ms));
+}
+
+/* Not resident. Returns with the block lock held again, *w is the word seen under it. */
+static struct folio *emp_get_alloc(struct emp_region *r, u32 b, u64 sub, bool huge, bool wait,
+				   unsigned long *flags)
+{
+	bool valid = huge ? emp_block_any(r, b, EMP_S_VALID) :
+			    r->sub[sub] & (EMP_S_VALID | EMP_S_LOST);
+	u64 first = huge ? emp_first_sub(r, b) : sub;
+	struct folio *folio;
+
+	spin_unlock_irqrestore(emp_block_lock(r, b), *flags);
+	folio = emp_folio_alloc(r, first, huge ? HPAGE_PMD_ORDER : emp_sub_order(r), wait, !valid);
+	spin_lock_irqsave(emp_block_lock(r, b), *flags);
+	return folio;
+}
+
+/**
+ * emp_get - the folio of a subblock, fetched if need be
+ * @r: region
+ * @sub: subblock
+ * @wait: the caller may sleep for memory (never for a tier: that is EMP_GET_WAIT)
+ * @out: the folio, referenced, of EMP_GET_OK
+ * @until: jiffies, of EMP_GET_WAIT
+ */
+enum emp_get emp_get(struct emp_region *r, u64 sub, bool wait, struct folio **out,
+		     unsigned long *until)
+{
+	u32 b = emp_block_of(r, sub), slot;
+	spinlock_t *lock = emp_block_lock(r, b);
+	unsigned long flags, w;
+	struct folio *folio;
+	struct emp_tier *t;
+	enum emp_get ret;
+	bool huge;
+	u64 s;
+
+	spin_lock_irqsave(lock, flags);
+again:
+	s = emp_state_sub(r, b, sub);
+	w = r->sub[s];
+	if (w & EMP_S_PRESENT) {
+		ret = emp_get_present(r, b, s, out, until);
+		goto unlock;
+	}
+	ret = EMP_GET_LOST;
+	if (w & EMP_S_LOST && emp_still_lost(r, w))
+		goto unlock;
+
+	huge = emp_want_huge(r, b);
+	folio = emp_get_alloc(r, b, sub, huge, wait, &flags);
+	if (!folio && huge && emp_free_pages(r) >= 1L << HPAGE_PMD_ORDER) {
+		/* DRAM there is, but not in one piece. */
+		if (!(r->bent[b].flags & (EMP_B_SMALL | EMP_B_QUEUED))) {
+			r->bent[b].flags |= EMP_B_SMALL;
+			emp_count(r, huge_fallback);
+		}
+		goto again;
+	}
+	ret = EMP_GET_MEMORY;
+	if (!folio)
+		goto unlock;
+	/* Whoever came first wins. */
+	if (emp_state_sub(r, b, sub) != s || r->sub[s] != w ||
+	    huge != emp_want_huge(r, b) || (huge && r->bent[b].flags & EMP_B_QUEUED)) {
+		spin_unlock_irqrestore(lock, flags);
+		emp_folio_drop(r, folio);
+		spin_lock_irqsave(lock, flags);
+		goto again;
+	}
+
+	emp_block_arrived(r, b, false);
+	if (huge) {
+		r->bent[b].flags |= EMP_B_HUGE;
+		s = emp_first_sub(r, b);
+	}
+	if (huge ? !emp_block_any(r, b, EMP_S_VALID) : !(w & (EMP_S_VALID | EMP_S_LOST))) {
+		r->sub[s] = emp_word(folio, EMP_S_PRESENT | EMP_S_UPTODATE);
+		emp_count(r, fault_zero);
+		ret = emp_get_present(r, b, s, out, until);
+		goto unlock;
+	}
+	/* The word of the first subblock of a 2 MiB block keeps its own VALID. */
+	r->sub[s] = emp_word(folio, EMP_S_PRESENT | (huge ? r->sub[s] & EMP_S_VALID : EMP_S_VALID));
+	slot = r->bent[b].slot;
+	t = emp_tier_get_slot(r, slot);
+	spin_unlock_irqrestore(lock, flags);
+
+	trace_emp_fetch_begin(r, s, slot);
+	emp_count(r, fault_fetch);
+	if (huge)
+		emp_fetch_huge(r, t, b, slot, folio);
+	else
+		emp_fetch_one(r, t, emp_tier_pos(t, slot) +
+			      ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift), folio, 0);
+
+	/* A tier that answers at once has done so. */
+	spin_lock_irqsave(lock, flags);
+	s = emp_state_sub(r, b, sub);
+	w = r->sub[s];
+	if (w & EMP_S_PRESENT) {
+		ret = emp_get_present(r, b, s, out, until);
+	} else if (w & EMP_S_LOST) {
+		ret = EMP_GET_LOST;
+	} else {
+		ret = EMP_GET_WAIT;	/* gone again: waits for nothing, tries again */
+		*until = jiffies;
+	}
+unlock:
+	spin_unlock_irqrestore(lock, flags);
+	return ret;
+}
+
+/** emp_get_settled - has the fetch that EMP_GET_WAIT spoke of ended? */
+bool emp_get_settled(struct emp_region *r, u64 sub)
+{
+	u32 b = emp_block_of(r, sub);
+	unsigned long flags;
+	bool busy;
+
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	busy = emp_word_busy(r->sub[emp_state_sub(r, b, sub)]);
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	return !busy;
+}
+
+/* Claim @sub for reading ahead; false if there is nothing to read or no room. */
+static struct folio *emp_ahead_claim(struct emp_region *r, u64 sub, struct emp_tier **tier, u64 *pos)
+{
+	u32 b = emp_block_of(r, sub), slot;
+	spinlock_t *lock = emp_block_lock(r, b);
+	struct folio *folio = NULL;
+	struct emp_tier *t;
+	unsigned long flags;
+
+	/* A look without the lock; repeated under it. */
+	if ((READ_ONCE(r->sub[sub]) & (EMP_S_PRESENT | EMP_S_VALID | EMP_S_LOST)) != EMP_S_VALID)
+		return NULL;
+	if (emp_free_pages(r) <= READ_ONCE(r->low_free) / 2)
+		return NULL;
+	folio = emp_folio_alloc(r, sub, emp_sub_order(r), true, false);
+	if (!folio)
+		return NULL;
+	spin_lock_irqsave(lock, flags);
+	slot = r->bent[b].slot;
+	if ((r->sub[sub] & (EMP_S_PRESENT | EMP_S_VALID | EMP_S_LOST)) != EMP_S_VALID ||
+	    r->bent[b].flags & EMP_B_HUGE)
+		goto drop;
+	t = emp_tier_of_slot(r, slot);
+	if (!t || atomic_read(&t->inflight) >= READ_ONCE(t->queue_depth))
+		goto drop;
+	emp_block_arrived(r, b, true);
+	r->sub[sub] = emp_word(folio, EMP_S_PRESENT | EMP_S_VALID);
+	*pos = emp_tier_pos(t, slot) + ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift);
+	*tier = t;
+	atomic_inc(&t->inflight);
+	spin_unlock_irqrestore(lock, flags);
+	return folio;
+drop:
+	spin_unlock_irqrestore(lock, flags);
+	emp_folio_drop(r, folio);
+	return NULL;
+}
+
+/**
+ * emp_fetch_ahead - begin to read the valid, absent subblocks of [first, end)
+ *
+ * In as few requests as their places on the tiers allow; sleeps for memory
+ * only. Stops where DRAM or a tier's queue has no room.
+ */
+void emp_fetch_ahead(struct emp_region *r, u64 first, u64 end)
+{
+	struct emp_io *io = NULL;
+	struct emp_tier *t;
+	struct folio *folio;
+	u64 s, pos, next = 0;
+
+	for (s = first; s < end; s++) {
+		folio = emp_ahead_claim(r, s, &t, &pos);
+		if (!folio)
+			continue;
+		if (io && io->tier == t && pos == next &&
+		    t->ops->io_add(io, folio, 0, folio_size(folio))) {
+			emp_tier_put(t);	/* the request holds it already */
+		} else {
+			if (io)
+				emp_tier_submit(io);
+			io = t->ops->io_alloc(t, false, pos, min_t(u64, end - s, BIO_MAX_VECS),
+					      GFP_NOIO);
+			io->done = emp_fetch_done;
+			io->ahead = true;
+			t->ops->io_add(io, folio, 0, folio_size(folio));
+		}
+		next = pos + folio_size(folio);
+	}
+	if (io)
+		emp_tier_submit(io);
+}
+
+int emp_fetch_init(void)
+{
+	emp_huge_fetch_cache = KMEM_CACHE(emp_huge_fetch, 0);
+	if (!emp_huge_fetch_cache)
+		return -ENOMEM;
+	emp_huge_fetch_pool = mempool_create_slab_pool(16, emp_huge_fetch_cache);
+	if (!emp_huge_fetch_pool) {
+		kmem_cache_destroy(emp_huge_fetch_cache);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void emp_fetch_exit(void)
+{
+	mempool_destroy(emp_huge_fetch_pool);
+	kmem_cache_destroy(emp_huge_fetch_cache);
+}

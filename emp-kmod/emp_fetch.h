@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Getting subblocks into DRAM. */
+#ifndef EMP_FETCH_H
+#define EMP_FETCH_H
+
+#include "emp_region.h"
+
+/**
+ * enum emp_get - answer of emp_get()
+ * @EMP_GET_OK: the folio is there, with a reference for the caller
+ * @EMP_GET_WAIT: a request is under way; wait until *until (jiffies) at most
+ * @EMP_GET_MEMORY: no DRAM now
+ * @EMP_GET_LOST: the bytes cannot be had
+ * @EMP_GET_TIMEOUT: the tier is past its deadline
+ */
+enum emp_get {
+	EMP_GET_OK,
+	EMP_GET_WAIT,
+	EMP_GET_MEMORY,
+	EMP_GET_LOST,
+	EMP_GET_TIMEOUT,
+};
+
+enum emp_get emp_get(struct emp_region *r, u64 sub, bool wait, struct folio **out,
+		     unsigned long *until);
+bool emp_get_settled(struct emp_region *r, u64 sub);
+void emp_fetch_ahead(struct emp_region *r, u64 first, u64 end);
+int emp_fetch_init(void);
+void emp_fetch_exit(void);
+
+#endif

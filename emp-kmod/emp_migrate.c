@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Moving blocks between tiers.
+ *
+ * A block of which nothing is in DRAM is copied, subblock by subblock, through
+ * a folio of our own into a slot elsewhere, and then switched over. EMP_B_MIGRATE
+ * is set when the copy begins; whatever else happens to the block (a fetch, a
+ * discard, a write) clears it, and then the copy is thrown away.
+ *
+ * Demotion: when a tier that has a slower one behind it is nearly full, the
+ * blocks that were evicted longest ago go down, until there is room again. The
+ * hand goes round the table of blocks and takes the oldest of every few.
+ *
+ * Draining moves all blocks; what is in DRAM becomes dirty instead, and finds
+ * a place elsewhere when it is evicted.
+ */
+#include <linux/completion.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "emp_fetch.h"
+#include "emp_folio.h"
+#include "emp_migrate.h"
+#include "emp_tier.h"
+#include "emp_writeback.h"
+
+#define EMP_DEMOTE_SAMPLE	16	/* blocks compared for each one demoted */
+
+/* One synchronous request; outlives its waiter when the tier is late. */
+struct emp_sync {
+	struct completion done;
+	struct kref ref;
+	struct folio *folio;
+	int error;
+};
+
+static void emp_sync_free(struct kref *ref)
+{
+	struct emp_sync *y = container_of(ref, struct emp_sync, ref);
+
+	folio_put(y->folio);
+	kfree(y);
+}
+
+static void emp_sync_done(struct emp_io *io)
+{
+	struct emp_sync *y = io->owner;
+
+	y->error = io->error;
+	io->tier->ops->io_free(io);
+	complete(&y->done);
+	kref_put(&y->ref, emp_sync_free);
+}
+
+static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *folio, size_t len)
+{
+	struct emp_sync *y = kzalloc(sizeof(*y), GFP_KERNEL);
+	struct emp_io *io;
+	int err;
+
+	if (!y)
+		return -ENOMEM;
+	init_completion(&y->done);
+	kref_init(&y->ref);
+	kref_get(&y->ref);
+	folio_get(folio);
+	y->folio = folio;
+	atomic_inc(&t->inflight);
+	io = t->ops->io_alloc(t, write, pos, 1, GFP_NOIO);
+	io->done = emp_sync_done;
+	io->owner = y;
+	io->ahead = !write;
+	t->ops->io_add(io, folio, 0, len);
+	emp_tier_submit(io);
+	if (!wait_for_completion_timeout(&y->done, msecs_to_jiffies(t->deadline_ms)))
+		err = -ETIMEDOUT;
+	else
+		err = y->error;
+	kref_put(&y->ref, emp_sync_free);
+	return err;
+}
+
+/* Copy the valid subblocks of @b from slot to slot; VALID was seen in @valid. */
+static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u32 old,
+			  struct emp_tier *to, u32 new)
+{
+	u64 first = emp_first_sub(r, b);
+	size_t len = 1UL << r->sub_shift;
+	struct folio *folio;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < emp_subs_per_block(r) && !err; i++) {
+		if (!(READ_ONCE(r->sub[first + i]) & EMP_S_VALID))
+			continue;
+		/* Fresh for every piece: one that timed out may still be written into. */
+		folio = folio_alloc(GFP_KERNEL | __GFP_NOWARN, emp_sub_order(r));
+		if (!folio)
+			return -ENOMEM;
+		err = emp_sync_io(from, false, emp_tier_pos(from, old) + i * len, folio, len);
+		if (!err && r->csum &&
+		    emp_folio_csum(folio, 0, len, first + i) != READ_ONCE(r->csum[first + i])) {
+			emp_count(r, csum_error);
+			err = -EILSEQ;
+		}
+		if (!err)
+			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len);
+		folio_put(folio);
+	}
+	return err;
+}
+
+/*
+ * Move block @b off @from; only to a tier at place @min_tier or behind.
+ * Return: 0 moved or nothing to move, -EAGAIN it is in use, or an error.
+ */
+static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from, u32 min_tier)
+{
+	spinlock_t *lock = emp_block_lock(r, b);
+	struct emp_bent *e = &r->bent[b];
+	u64 s, first = emp_first_sub(r, b);
+	u32 old, new = EMP_NO_SLOT;
+	struct emp_tier *to = NULL;
+	unsigned long flags, any = 0;
+	int err;
+
+	spin_lock_irqsave(lock, flags);
+	old = e->slot;
+	err = 0;
+	if (old == EMP_NO_SLOT || emp_tier_of_slot(r, old) != from)
+		goto unlock;
+	for (s = first; s < first + emp_subs_per_block(r); s++)
+		any |= r->sub[s];
+	err = -EAGAIN;
+	if (any & EMP_S_PRESENT || e->flags & EMP_B_MIGRATE)
+		goto unlock;
+	err = -EIO;
+	if (any & EMP_S_LOST)
+		goto unlock;
+	err = -ENOSPC;
+	new = emp_slot_alloc(r, min_tier);
+	if (new == EMP_NO_SLOT)
+		goto unlock;
+	to = emp_tier_get_slot(r, new);
+	atomic_inc(&from->inflight);
+	e->flags |= EMP_B_MIGRATE;
+	spin_unlock_irqrestore(lock, flags);
+
+	err = emp_copy_block(r, b, from, old, to, new);
+
+	spin_lock_irqsave(lock, flags);
+	if (!err && e->flags & EMP_B_MIGRATE) {
+		e->slot = new;
+		emp_slot_free(r, old);
+	} else {
+		if (err != -ETIMEDOUT)
+			emp_slot_free(r, new);
+		/* else a write into it may yet come: the slot stays taken */
+		err = err ?: -EAGAIN;
+	}
+	e->flags &= ~EMP_B_MIGRATE;
+	spin_unlock_irqrestore(lock, flags);
+	emp_tier_put(from);
+	emp_tier_put(to);
+	return err;
+unlock:
+	spin_unlock_irqrestore(lock, flags);
+	return err;
+}
+
+/* How long ago was @b evicted? 0: not a candidate. A guess, without locks. */
+static u32 emp_demote_age(struct emp_region *r, u32 b, struct emp_tier *t)
+{
+	const struct emp_bent *e = &r->bent[b];
+	u32 slot = READ_ONCE(e->slot);
+
+	if (slot == EMP_NO_SLOT || slot < t->first || slot - t->first >= t->nr_slots ||
+	    READ_ONCE(e->flags) & EMP_B_QUEUED)
+		return 0;
+	return READ_ONCE(r->policy.clock) - READ_ONCE(e->link) + 1;
+}
+
+static u32 emp_demote_pick(struct emp_region *r, struct emp_tier *t)
+{
+	u32 seen, found = 0, best = EMP_NO_SLOT, best_age = 0, age;
+
+	for (seen = 0; seen < r->nr_blocks && found < EMP_DEMOTE_SAMPLE; seen++) {
+		u32 b = r->demote_hand;
+
+		r->demote_hand = b + 1 < r->nr_blocks ? b + 1 : 0;
+		age = emp_demote_age(r, b, t);
+		if (!age)
+			continue;
+		found++;
+		if (age > best_age) {
+			best_age = age;
+			best = b;
+		}
+	}
+	return best;
+}
+
+/* Move the coldest of @t, at place @at, down until an eighth of it is free. */
+static void emp_demote_tier(struct emp_region *r, struct emp_tier *t, u32 at)
+{
+	u32 b, vain = 0;
+
+	while (!READ_ONCE(r->nowb) && emp_tier_writable(t) &&
+	       READ_ONCE(t->used) > t->nr_slots - t->nr_slots / 8 && vain < 64) {
+		b = emp_demote_pick(r, t);
+		if (b == EMP_NO_SLOT)
+			return;
+		switch (emp_migrate_block(r, b, t, at + 1)) {
+		case 0:
+			emp_count(r, demoted);
+			vain = 0;
+			break;
+		case -EAGAIN:
+			vain++;
+			break;
+		case -ENOSPC:
+			return;
+		default:
+			emp_count(r, migrate_error);
+			vain += 8;
+		}
+		cond_resched();
+	}
+}
+
+static void emp_demote_work(struct work_struct *work)
+{
+	struct emp_region *r = container_of(work, struct emp_region, demote_work);
+	u32 i;
+
+	for (i = 0; i + 1 < READ_ONCE(r->nr_tiers); i++) {
+		struct emp_tier *t;
+
+		rcu_read_lock();	/* pairs with emp_tier_detach() */
+		t = READ_ONCE(r->tier[i]);
+		if (t)
+			atomic_inc(&t->inflight);
+		rcu_read_unlock();
+		if (!t)
+			continue;
+		emp_demote_tier(r, t, i);
+		emp_tier_put(t);
+	}
+}
+
+/** emp_demote_check - @t has a slower tier behind it: is it time to make room? Any context */
+void emp_demote_check(struct emp_region *r, struct emp_tier *t)
+{
+	if (READ_ONCE(t->used) > t->nr_slots - t->nr_slots / 16 && !READ_ONCE(r->nowb))
+		queue_work(system_unbound_wq, &r->demote_work);
+}
+
+/* What of @b is in DRAM no longer has a copy on @t. Block @b then has no slot, or an error. */
+static int emp_drain_resident(struct emp_region *r, u32 b, struct emp_tier *t)
+{
+	spinlock_t *lock = emp_block_lock(r, b);
+	struct emp_bent *e = &r->bent[b];
+	u64 s, first = emp_first_sub(r, b), step;
+	unsigned long flags, any = 0, w;
+	int err = -EAGAIN;
+
+	/* The rest of it comes into DRAM too. */
+	if (READ_ONCE(e->flags) & EMP_B_QUEUED && !(READ_ONCE(e->flags) & EMP_B_HUGE))
+		emp_fetch_ahead(r, first, first + emp_subs_per_block(r));
+
+	spin_lock_irqsave(lock, flags);
+	if (e->slot == EMP_NO_SLOT || emp_tier_of_slot(r, e->slot) != t) {
+		err = 0;
+		goto unlock;
+	}
+	step = e->flags & EMP_B_HUGE ? emp_subs_per_block(r) : 1;
+	for (s = first; s < first + emp_subs_per_block(r); s += step) {
+		w = r->sub[s];
+		any |= w;
+		if ((w & (EMP_S_PRESENT | EMP_S_UPTODATE)) != (EMP_S_PRESENT | EMP_S_UPTODATE) ||
+		    w & (EMP_S_WB | EMP_S_DIRTY))
+			continue;
+		if (step > 1 || w & EMP_S_VALID) {
+			emp_mark_dirty(r, b, s, &w);
+			r->sub[s] = w;
+		}
+	}
+	if (!(any & EMP_S_PRESENT))
+		goto unlock;	/* gone meanwhile: to be copied */
+	any = 0;
+	for (s = first; s < first + emp_subs_per_block(r); s++)
+		any |= r->sub[s] | (emp_word_busy(r->sub[s]) ? EMP_S_WB : 0);
+	if (any & EMP_S_LOST)
+		err = -EIO;
+	if (!(any & (EMP_S_VALID | EMP_S_WB | EMP_S_LOST))) {
+		emp_slot_free(r, e->slot);
+		e->slot = EMP_NO_SLOT;
+		err = 0;
+	}
+unlock:
+	spin_unlock_irqrestore(lock, flags);
+	return err;
+}
+
+/**
+ * emp_migrate_drain - empty tier @t, which takes nothing new; conf_lock is held
+ *
+ * Return: 0, -EINTR, -ETIMEDOUT at @until, -EIO what is left cannot be read,
+ * -ENOSPC no room elsewhere.
+ */
+int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long until)
+{
+	int err, worst = 0;
+	u32 b;
+
+	while (READ_ONCE(t->used)) {
+		worst = 0;
+		for (b = 0; b < r->nr_blocks; b++) {
+			err = emp_migrate_block(r, b, t, 0);
+			if (err == -EAGAIN)
+				err = emp_drain_resident(r, b, t);
+			if (err && err != -EAGAIN) {
+				emp_count(r, migrate_error);
+				worst = err;
+			}
+			if (signal_pending(current))
+				return -EINTR;
+			if (time_after(jiffies, until))
+				return -ETIMEDOUT;
+			cond_resched();
+		}
+		if (worst && worst != -EAGAIN)
+			return worst == -ENOSPC ? -ENOSPC : -EIO;
+		if (READ_ONCE(t->used))
+			schedule_timeout_interruptible(1);
+	}
+	return 0;
+}
+
+void emp_migrate_init(struct emp_region *r)
+{
+	INIT_WORK(&r->demote_work, emp_demote_work);
+}
+
+/** emp_migrate_stop - no demotion from now on */
+void emp_migrate_stop(struct emp_region *r)
+{
+	WRITE_ONCE(r->nowb, true);
+	cancel_work_sync(&r->demote_work);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Moving blocks between tiers: demotion, and draining a tier. */
+#ifndef EMP_MIGRATE_H
+#define EMP_MIGRATE_H
+
+#include "emp_region.h"
+
+void emp_migrate_init(struct emp_region *r);
+void emp_migrate_stop(struct emp_region *r);
+void emp_demote_check(struct emp_region *r, struct emp_tier *t);
+int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long until);
+
+#endif

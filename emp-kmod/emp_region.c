@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Life of a region.
+ *
+ *	NEW	emp_region_create(): known to nobody
+ *	LIVE	has a file, a folder in sysfs and a place in emp_regions
+ *	DYING	->dying is set: open() fails, no file is open; the teardown work
+ *		takes file and folder away, ends the evictor, waits for requests
+ *		that are under way, frees folios and tiers
+ *
+ * A region dies by EMP_IOC_DESTROY, which is refused while a file of it is
+ * open (a mapping holds its file open), or, with EMP_F_AUTODESTROY, by the
+ * last close. Requests under way can outlast the deadline when a device hangs:
+ * teardown is therefore a work item of its own and never in the way of the
+ * process that closed the file. Creating waits a while for teardowns, so that
+ * a device can be used again at once.
+ *
+ * References (->ref): the inode, the sysfs folder, every request under way.
+ */
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/memcontrol.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "emp_event.h"
+#include "emp_folio.h"
+#include "emp_fs.h"
+#include "emp_migrate.h"
+#include "emp_reclaim.h"
+#include "emp_region.h"
+#include "emp_sysfs.h"
+#include "emp_tier.h"
+
+DEFINE_MUTEX(emp_regions_lock);
+LIST_HEAD(emp_regions);
+
+static struct workqueue_struct *emp_teardown_wq;
+static atomic_t emp_teardowns = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(emp_teardown_wait);
+
+#define EMP_LOCKS_MAX		4096u	/* block locks a region */
+#define EMP_TEARDOWN_WAIT	(5 * HZ)
+
+static void emp_region_free(struct kref *ref)
+{
+	struct emp_region *r = container_of(ref, struct emp_region, ref);
+
+	if (r->memcg)
+		mem_cgroup_put(r->memcg);
+	free_percpu(r->stats);
+	kvfree(r->csum);
+	kvfree(r->bent);
+	kvfree(r->sub);
+	kvfree(r->lock);
+	kfree(r);
+}
+
+void emp_region_get(struct emp_region *r)
+{
+	kref_get(&r->ref);
+}
+
+void emp_region_put(struct emp_region *r)
+{
+	kref_put(&r->ref, emp_region_free);
+}
+
+/** emp_wake_block - something of block @b changed: a fetch, a write or a discard ended */
+void emp_wake_block(struct emp_region *r, u32 b)
+{
+	wait_queue_head_t *wq = emp_block_wait(r, b);
+
+	if (wq_has_sleeper(wq))
+		wake_up_all(wq);
+}
+
+/** emp_region_find - by name; emp_regions_lock is held; no reference is taken */
+struct emp_region *emp_region_find(const char *name)
+{
+	struct emp_region *r;
+
+	lockdep_assert_held(&emp_regions_lock);
+	list_for_each_entry(r, &emp_regions, list)
+		if (!strcmp(r->name, name))
+			return r;
+	return NULL;
+}
+
+static bool emp_name_valid(const char *name)
+{
+	size_t i, len = strnlen(name, EMP_NAME_LEN);
+
+	if (!len || len == EMP_NAME_LEN)
+		return false;
+	for (i = 0; i < len; i++) {
+		char c = name[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+			continue;
+		if (i && (c == '_' || c == '.' || c == '-'))
+			continue;
+		return false;
+	}
+	return true;
+}
+
+/*
+ * The least DRAM with which every CPU can finish an access: code, data and four
+ * levels of a guest's page table each in a block of its own, both sides of an
+ * unaligned access, and what the evictor has in hand.
+ */
+static long emp_limit_min(const struct emp_region *r)
+{
+	long blocks = 8 * (long)num_online_cpus() + 8;
+
+	return blocks << emp_block_order(r);
+}
+
+static void emp_set_watermarks(struct emp_region *r)
+{
+	long block = 1L << emp_block_order(r);
+	long low = max(r->limit / 64, 2 * block);
+
+	low = min(low, max(r->limit / 8, block));
+	WRITE_ONCE(r->low_free, low);
+	WRITE_ONCE(r->high_free, low + max(low / 2, block));
+}
+
+/** emp_region_tier_blocks - blocks that the tiers hold, @without one of them */
+u64 emp_region_tier_blocks(struct emp_region *r, const struct emp_tier *without)
+{
+	u64 n = 0;
+	u32 i;
+
+	for (i = 0; i < r->nr_tiers; i++)
+		if (r->tier[i] && r->tier[i] != without && emp_tier_writable(r->tier[i]))
+			n += r->tier[i]->nr_slots;
+	return n;
+}
+
+/** emp_region_metadata - bytes of kernel memory that describe the region */
+u64 emp_region_metadata(const struct emp_region *r)
+{
+	u64 n = sizeof(*r) + r->nr_subs * sizeof(*r->sub) +
+		(u64)r->nr_blocks * sizeof(*r->bent) +
+		(r->lock_mask + 1ULL) * sizeof(*r->lock) +
+		num_possible_cpus() * sizeof(struct emp_stats);
+	u32 i;
+
+	if (r->csum)
+		n += r->nr_subs * sizeof(*r->csum);
+	for (i = 0; i < r->nr_tiers; i++)
+		if (r->tier[i])
+			n += sizeof(struct emp_tier) + r->tier[i]->nr_slots / 8;
+	return n;
+}
+
+/**
+ * emp_region_set_limit - change the DRAM limit
+ *
+ * Takes effect at once for those who allocate; the evictor gives back what is
+ * above it. Return: 0, -EDOM below the minimum, -ENOSPC if the tiers cannot
+ * hold the region and the new limit cannot either.
+ */
+int emp_region_set_limit(struct emp_region *r, u64 bytes)
+{
+	u64 pages = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+	int err = 0;
+
+	if (pages > r->bytes >> PAGE_SHIFT)
+		pages = max_t(u64, r->bytes >> PAGE_SHIFT, r->limit_min);
+	if ((long)pages < r->limit_min)
+		return -EDOM;
+	mutex_lock(&r->conf_lock);
+	if (!(r->flags & EMP_F_OVERCOMMIT) && pages << PAGE_SHIFT < r->bytes &&
+	    emp_region_tier_blocks(r, NULL) < r->nr_blocks) {
+		err = -ENOSPC;
+	} else {
+		WRITE_ONCE(r->limit, pages);
+		emp_set_watermarks(r);
+		emp_reclaim_kick(r);
+		wake_up_all(&r->free_wait);
+	}
+	mutex_unlock(&r->conf_lock);
+	return err;
+}
+
+static int emp_region_geometry(struct emp_region *r, const struct emp_create *c)
+{
+	u32 block = c->block_size ?: emp_default_block_size;
+	u32 sub = c->subblock_size ?: min(emp_default_subblock_size, block);
+	u64 blocks;
+
+	if (!is_power_of_2(block) || block < EMP_BLOCK_MIN || block > EMP_BLOCK_MAX)
+		return -EINVAL;
+	if (!is_power_of_2(sub) || sub < EMP_SUBBLOCK_MIN || sub > EMP_SUBBLOCK_MAX || sub > block)
+		return -EINVAL;
+	if (c->map > EMP_MAP_HUGE || (c->map == EMP_MAP_HUGE && block != PMD_SIZE))
+		return -EINVAL;
+	if (!c->bytes || c->bytes & (block - 1) || c->bytes > MAX_LFS_FILESIZE)
+		return -EINVAL;
+	r->block_shift = ilog2(block);
+	r->sub_shift = ilog2(sub);
+	r->sps_shift = r->block_shift - r->sub_shift;
+	blocks = c->bytes >> r->block_shift;
+	if (blocks > EMP_POLICY_MAX_BLOCKS)
+		return -EINVAL;
+	r->bytes = c->bytes;
+	r->nr_blocks = blocks;
+	r->nr_subs = c->bytes >> r->sub_shift;
+	r->map = c->map == EMP_MAP_AUTO && block != PMD_SIZE ? EMP_MAP_SMALL : c->map;
+	return 0;
+}
+
+/* kvcalloc() stops at 2 GiB, which is 1 TiB of region in pages. */
+static void *emp_table_alloc(u64 n, size_t size)
+{
+	if (n > INT_MAX / size)
+		return __vmalloc(array_size(n, size),
+				 GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	return kvcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+}
+
+static int emp_region_tables(struct emp_region *r)
+{
+	u32 i, locks = min_t(u64, roundup_pow_of_two((u64)r->nr_blocks), EMP_LOCKS_MAX);
+
+	r->sub = emp_table_alloc(r->nr_subs, sizeof(*r->sub));
+	r->bent = emp_table_alloc(r->nr_blocks, sizeof(*r->bent));
+	r->lock = emp_table_alloc(locks, sizeof(*r->lock));
+	r->stats = alloc_percpu(struct emp_stats);
+	if (!r->sub || !r->bent || !r->lock || !r->stats)
+		return -ENOMEM;
+	if (r->flags & EMP_F_CHECKSUM) {
+		r->csum = emp_table_alloc(r->nr_subs, sizeof(*r->csum));
+		if (!r->csum)
+			return -ENOMEM;
+	}
+	r->lock_mask = locks - 1;
+	for (i = 0; i < locks; i++)
+		spin_lock_init(&r->lock[i]);
+	for (i = 0; i < EMP_WAIT_HASH; i++)
+		init_waitqueue_head(&r->wait[i]);
+	for (i = 0; i < r->nr_blocks; i++)
+		r->bent[i].slot = EMP_NO_SLOT;
+	emp_policy_init(&r->policy, r->bent, r->nr_blocks);
+	return 0;
+}
+
+static void emp_region_close_tiers(struct emp_region *r)
+{
+	u32 i;
+
+	for (i = 0; i < r->nr_tiers; i++) {
+		struct emp_tier *t = r->tier[i];
+
+		if (!t)
+			continue;
+		wait_event(t->idle, !atomic_read(&t->inflight));
+		spin_lock_irq(&t->idle.lock);
+		spin_unlock_irq(&t->idle.lock);
+		emp_sysfs_tier_del(t);
+		r->tier[i] = NULL;
+		emp_tier_close(t, r->wipe);
+	}
+}
+
+static void emp_region_free_folios(struct emp_region *r)
+{
+	u64 s;
+	u32 b;
+
+	for (b = 0; b < r->nr_blocks; b++) {
+		u64 first = emp_first_sub(r, b);
+
+		for (s = first; s < first + emp_subs_per_block(r); s++) {
+			if (r->sub[s] & EMP_S_PRESENT)
+				emp_folio_drop(r, emp_word_folio(r->sub[s]));
+			r->sub[s] = 0;
+		}
+		/* The bitmaps of slots went with the tiers. */
+		cond_resched();
+	}
+	WARN_ON_ONCE(atomic_long_read(&r->resident));
+}
+
+static void emp_region_teardown(struct work_struct *work)
+{
+	struct emp_region *r = container_of(work, struct emp_region, teardown);
+
+	emp_sysfs_region_del(r);
+	emp_migrate_stop(r);
+	emp_reclaim_stop(r);
+	emp_region_close_tiers(r);	/* waits for all requests */
+	emp_region_free_folios(r);
+	emp_event_post(EMP_EVENT_REGION_DESTROYED, r->name, EMP_EVENT_NO_TIER);
+
+	emp_fs_remove(r);
+	mutex_lock(&emp_regions_lock);
+	list_del(&r->list);
+	mutex_unlock(&emp_regions_lock);
+	emp_region_put(r);
+	emp_fs_unpin();
+	if (atomic_dec_and_test(&emp_teardowns))
+		wake_up_all(&emp_teardown_wait);
+}
+
+/* ->dying was set by the caller, who is the only one. */
+static void emp_region_kill(struct emp_region *r)
+{
+	atomic_inc(&emp_teardowns);
+	queue_work(emp_teardown_wq, &r->teardown);
+}
+
+/** emp_region_open - one more open file; -ENXIO when the region is going */
+int emp_region_open(struct emp_region *r)
+{
+	int err = 0;
+
+	spin_lock(&r->life_lock);
+	if (r->dying)
+		err = -ENXIO;
+	else
+		r->opens++;
+	spin_unlock(&r->life_lock);
+	return err;
+}
+
+void emp_region_release(struct emp_region *r)
+{
+	bool kill = false;
+
+	spin_lock(&r->life_lock);
+	if (!--r->opens && r->flags & EMP_F_AUTODESTROY) {
+		r->dying = true;
+		kill = true;
+	}
+	spin_unlock(&r->life_lock);
+	if (kill)
+		emp_region_kill(r);
+}
+
+/** emp_region_destroy - EMP_IOC_DESTROY */
+int emp_region_destroy(const char *name)
+{
+	struct emp_region *r;
+	int err = 0;
+
+	mutex_lock(&emp_regions_lock);
+	r = emp_region_find(name);
+	if (!r) {
+		err = -ENOENT;
+	} else {
+		spin_lock(&r->life_lock);
+		if (r->opens || r->dying)
+			err = -EBUSY;
+		else
+			r->dying = true;
+		spin_unlock(&r->life_lock);
+	}
+	mutex_unlock(&emp_regions_lock);
+	if (err)
+		return err;
+	emp_region_kill(r);
+	wait_event_killable_timeout(emp_teardown_wait, !atomic_read(&emp_teardowns),
+				    EMP_TEARDOWN_WAIT);
+	return 0;
+}
+
+static int emp_region_add_tiers(struct emp_region *r, const struct emp_create *c,
+				struct emp_tier_spec *specs)
+{
+	struct emp_tier *t;
+	u32 i;
+	int err;
+
+	for (i = 0; i < c->nr_tiers; i++) {
+		t = emp_tier_open(r, &specs[i]);
+		if (IS_ERR(t))
+			return PTR_ERR(t);
+		err = emp_tier_attach(r, t);
+		if (err) {
+			emp_tier_close(t, EMP_WIPE_NONE);
+			return err;
+		}
+	}
+	if (!(c->flags & EMP_F_OVERCOMMIT) && (u64)r->limit << PAGE_SHIFT < r->bytes &&
+	    emp_region_tier_blocks(r, NULL) < r->nr_blocks)
+		return -ENOSPC;
+	return 0;
+}
+
+static struct emp_region *emp_region_new(const struct emp_create *c)
+{
+	struct emp_region *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	u64 pages = DIV_ROUND_UP_ULL(c->dram_limit, PAGE_SIZE);
+	int err;
+
+	if (!r)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&r->ref);
+	strscpy(r->name, c->name, sizeof(r->name));
+	r->flags = c->flags;
+	r->wipe = c->wipe;
+	mutex_init(&r->conf_lock);
+	spin_lock_init(&r->life_lock);
+	spin_lock_init(&r->policy_lock);
+	init_waitqueue_head(&r->evict_wait);
+	init_waitqueue_head(&r->free_wait);
+	init_completion(&r->gone);
+	INIT_WORK(&r->teardown, emp_region_teardown);
+	emp_migrate_init(r);
+	r->readahead = 128 << 10;
+	r->lost_retry_ms = 1000;
+	r->retain_ms = emp_default_retain_ms;
+
+	err = emp_region_geometry(r, c);
+	if (err)
+		goto put;
+	r->limit_min = emp_limit_min(r);
+	err = -EDOM;
+	if (pages < r->limit_min)
+		goto put;
+	r->limit = min_t(u64, pages, max_t(u64, r->bytes >> PAGE_SHIFT, r->limit_min));
+	emp_set_watermarks(r);
+	err = emp_region_tables(r);
+	if (err)
+		goto put;
+	r->memcg = get_mem_cgroup_from_mm(current->mm);
+	return r;
+put:
+	emp_region_put(r);
+	return ERR_PTR(err);
+}
+
+/**
+ * emp_region_create - EMP_IOC_CREATE without the fd
+ * @c: checked for flags and padding only
+ * @specs: c->nr_tiers of them; ids are filled in
+ *
+ * Return: a live region with one open counted for the caller, who gives it
+ * back by emp_region_release(); or ERR_PTR, with nothing left behind.
+ */
+struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier_spec *specs)
+{
+	kuid_t uid = make_kuid(&init_user_ns, c->uid);
+	kgid_t gid = make_kgid(&init_user_ns, c->gid);
+	struct emp_region *r;
+	int err;
+
+	if (!emp_name_valid(c->name) || c->mode & ~0777u || c->wipe > EMP_WIPE_ZERO ||
+	    !uid_valid(uid) || !gid_valid(gid))
+		return ERR_PTR(-EINVAL);
+
+	if (wait_event_killable_timeout(emp_teardown_wait, !atomic_read(&emp_teardowns),
+					EMP_TEARDOWN_WAIT) < 0)
+		return ERR_PTR(-EINTR);
+
+	r = emp_region_new(c);
+	if (IS_ERR(r))
+		return r;
+	err = emp_fs_pin();
+	if (err)
+		goto put;
+
+	mutex_lock(&emp_regions_lock);
+	err = -EEXIST;
+	if (emp_region_find(r->name))
+		goto unlock;
+	err = emp_sysfs_region_add(r);
+	if (err)
+		goto unlock;
+	err = emp_region_add_tiers(r, c, specs);
+	if (err)
+		goto close_tiers;
+	err = emp_reclaim_start(r);
+	if (err)
+		goto close_tiers;
+	r->opens = 1;
+	err = emp_fs_add(r, uid, gid, c->mode);
+	if (err)
+		goto stop_reclaim;
+	list_add_tail(&r->list, &emp_regions);
+	mutex_unlock(&emp_regions_lock);
+	emp_event_post(EMP_EVENT_REGION_CREATED, r->name, EMP_EVENT_NO_TIER);
+	return r;
+
+stop_reclaim:
+	emp_reclaim_stop(r);
+close_tiers:
+	r->wipe = EMP_WIPE_NONE;	/* nothing of ours is on the tiers */
+	emp_region_close_tiers(r);
+	emp_sysfs_region_del(r);
+unlock:
+	mutex_unlock(&emp_regions_lock);
+	emp_fs_unpin();
+put:
+	emp_region_put(r);
+	return ERR_PTR(err);
+}
+
+int emp_region_init(void)
+{
+	emp_teardown_wq = alloc_workqueue("emp_teardown", WQ_UNBOUND, 0);
+	return emp_teardown_wq ? 0 : -ENOMEM;
+}
+
+void emp_region_exit(void)
+{
+	destroy_workqueue(emp_teardown_wq);
+}

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tiers of a region: slots, accounting of requests, errors and deadlines.
+ *
+ * States (enum emp_tier_state) change only in emp_tier_set_state():
+ *
+ *	OK <-> DEGRADED		by streaks of errors or requests past their deadline
+ *	OK, DEGRADED -> DRAINING	emp_tier_remove()
+ *	any -> GONE		the device was removed
+ *
+ * A request that is past its deadline cannot be called back: it keeps its
+ * folios until the device ends it. Those who wait for it do not.
+ */
+#include <linux/bitmap.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "emp_event.h"
+#include "emp_migrate.h"
+#include "emp_sysfs.h"
+#include "emp_tier.h"
+#include "emp_trace.h"
+
+#define EMP_TIER_BAD_STREAK 4	/* errors in a row that make a tier DEGRADED */
+
+bool emp_tier_writable(const struct emp_tier *t)
+{
+	return READ_ONCE(t->state) <= EMP_TIER_DEGRADED;
+}
+
+static void emp_tier_set_state(struct emp_tier *t, int to)
+{
+	int from = READ_ONCE(t->state);
+
+	do {
+		if (from == to || from == EMP_TIER_GONE)
+			return;
+		if (from == EMP_TIER_DRAINING && to != EMP_TIER_GONE)
+			return;
+	} while (!try_cmpxchg(&t->state, &from, to));
+
+	trace_emp_tier_state(t->region, t->id, from, to);
+	switch (to) {
+	case EMP_TIER_OK:
+		emp_event_post(EMP_EVENT_TIER_RECOVERED, t->region->name, t->id);
+		break;
+	case EMP_TIER_DEGRADED:
+		emp_event_post(EMP_EVENT_TIER_DEGRADED, t->region->name, t->id);
+		break;
+	case EMP_TIER_GONE:
+		emp_event_post(EMP_EVENT_TIER_LOST, t->region->name, t->id);
+		break;
+	}
+}
+
+/** emp_tier_lost - the device under @t is gone for good */
+void emp_tier_lost(struct emp_tier *t)
+{
+	emp_tier_set_state(t, EMP_TIER_GONE);
+}
+
+static void emp_tier_watchdog(struct work_struct *work)
+{
+	struct emp_tier *t = container_of(work, struct emp_tier, watchdog.work);
+	u64 limit = (u64)READ_ONCE(t->deadline_ms) * NSEC_PER_MSEC;
+	u64 now = ktime_get_ns();
+	struct emp_io *io;
+	bool late = false;
+	unsigned long flags;
+
+	spin_lock_irqsave(&t->slot_lock, flags);
+	list_for_each_entry(io, &t->pending, link) {
+		if (now - io->start <= limit)
+			break;	/* oldest first */
+		if (!io->late) {
+			io->late = true;
+			atomic64_inc(&t->stats.timeouts);
+		}
+		late = true;
+	}
+	spin_unlock_irqrestore(&t->slot_lock, flags);
+
+	if (late)
+		emp_tier_set_state(t, EMP_TIER_DEGRADED);
+	schedule_delayed_work(&t->watchdog, msecs_to_jiffies(min(1000u, t->deadline_ms)) + 1);
+}
+
+/**
+ * emp_tier_submit - begin a request; its reference of the tier goes with it
+ * @io: built; the caller took the tier by emp_tier_get_slot() or ->inflight
+ */
+void emp_tier_submit(struct emp_io *io)
+{
+	struct emp_tier *t = io->tier;
+	unsigned long flags;
+
+	io->start = ktime_get_ns();
+	spin_lock_irqsave(&t->slot_lock, flags);
+	list_add_tail(&io->link, &t->pending);
+	spin_unlock_irqrestore(&t->slot_lock, flags);
+
+	if (READ_ONCE(t->state) == EMP_TIER_GONE)
+		emp_io_end(io, -ENODEV);
+	else
+		t->ops->io_submit(io);
+}
+
+/** emp_io_end - a kind of tier says that @io ended; any context */
+void emp_io_end(struct emp_io *io, int error)
+{
+	struct emp_tier *t = io->tier;
+	u32 len = (unsigned long)io->bio.bi_private, bucket;
+	unsigned long flags;
+
+	spin_lock_irqsave(&t->slot_lock, flags);
+	list_del(&io->link);
+	spin_unlock_irqrestore(&t->slot_lock, flags);
+
+	bucket = emp_hist_bucket(ktime_get_ns() - io->start);
+	if (io->write) {
+		atomic64_inc(&t->stats.writes);
+		atomic64_inc(&t->stats.write_hist[bucket]);
+	} else {
+		atomic64_inc(&t->stats.reads);
+		atomic64_inc(&t->stats.read_hist[bucket]);
+	}
+	if (error) {
+		atomic64_inc(io->write ? &t->stats.write_errors : &t->stats.read_errors);
+		if (++t->bad_streak >= EMP_TIER_BAD_STREAK || io->write)
+			emp_tier_set_state(t, EMP_TIER_DEGRADED);
+	} else {
+		atomic64_add(len, io->write ? &t->stats.write_bytes : &t->stats.read_bytes);
+		if (READ_ONCE(t->bad_streak))
+			WRITE_ONCE(t->bad_streak, 0);
+		if (READ_ONCE(t->state) == EMP_TIER_DEGRADED && !io->late)
+			emp_tier_set_state(t, EMP_TIER_OK);
+	}
+	io->error = error;
+	io->done(io);
+	emp_tier_put(t);
+}
+
+/** emp_tier_of_slot - the tier that owns @slot; under the block's lock */
+struct emp_tier *emp_tier_of_slot(struct emp_region *r, u32 slot)
+{
+	u32 i, n = READ_ONCE(r->nr_tiers);
+
+	for (i = 0; i < n; i++) {
+		struct emp_tier *t = READ_ONCE(r->tier[i]);
+
+		if (t && slot >= t->first && slot - t->first < t->nr_slots)
+			return t;
+	}
+	return NULL;
+}
+
+/** emp_tier_get_slot - as above, and hold it until emp_tier_put() or the end of a request */
+struct emp_tier *emp_tier_get_slot(struct emp_region *r, u32 slot)
+{
+	struct emp_tier *t = emp_tier_of_slot(r, slot);
+
+	if (!WARN_ON_ONCE(!t))
+		atomic_inc(&t->inflight);
+	return t;
+}
+
+/** emp_tier_put - drop what emp_tier_get_slot() took */
+void emp_tier_put(struct emp_tier *t)
+{
+	unsigned long flags;
+
+	/* Who waits for zero may free the tier at once: the last one lets go under its lock. */
+	if (atomic_add_unless(&t->inflight, -1, 1))
+		return;
+	spin_lock_irqsave(&t->idle.lock, flags);
+	atomic_dec(&t->inflight);
+	wake_up_locked(&t->idle);
+	spin_unlock_irqrestore(&t->idle.lock, flags);
+}
+
+u64 emp_tier_pos(const struct emp_tier *t, u32 slot)
+{
+	return (u64)(slot - t->first) << t->region->block_shift;
+}
+
+static u32 emp_tier_slot_alloc(struct emp_tier *t)
+{
+	unsigned long flags, bit;
+	u32 slot = EMP_NO_SLOT;
+
+	spin_lock_irqsave(&t->slot_lock, flags);
+	if (emp_tier_writable(t) && t->used < t->nr_slots) {
+		bit = find_next_zero_bit(t->bitmap, t->nr_slots, t->hint);
+		if (bit >= t->nr_slots)
+			bit = find_first_zero_bit(t->bitmap, t->nr_slots);
+		if (!WARN_ON_ONCE(bit >= t->nr_slots)) {
+			__set_bit(bit, t->bitmap);
+			t->used++;
+			t->hint = bit + 1 < t->nr_slots ? bit + 1 : 0;
+			slot = t->first + bit;
+		}
+	}
+	spin_unlock_irqrestore(&t->slot_lock, flags);
+	return slot;
+}
+
+/**
+ * emp_slot_alloc - a free slot, on the fastest tier that has one
+ * @r: region
+ * @min_tier: begin with the tier at this place of the order
+ *
+ * Healthy tiers come first, degraded ones after them.
+ * Return: slot, or EMP_NO_SLOT.
+ */
+u32 emp_slot_alloc(struct emp_region *r, u32 min_tier)
+{
+	u32 i, slot = EMP_NO_SLOT;
+	int state;
+
+	rcu_read_lock();	/* emp_tier_remove() waits for those who look at tiers */
+	for (state = EMP_TIER_OK; state <= EMP_TIER_DEGRADED; state++) {
+		for (i = min_tier; i < READ_ONCE(r->nr_tiers); i++) {
+			struct emp_tier *t = READ_ONCE(r->tier[i]);
+
+			if (!t || READ_ONCE(t->state) != state)
+				continue;
+			slot = emp_tier_slot_alloc(t);
+			if (slot == EMP_NO_SLOT)
+				continue;
+			if (i + 1 < READ_ONCE(r->nr_tiers))
+				emp_demote_check(r, t);
+			goto out;
+		}
+	}
+out:
+	rcu_read_unlock();
+	return slot;
+}
+
+/** emp_slot_free - under the block's lock, or nobody else knows the slot */
+void emp_slot_free(struct emp_region *r, u32 slot)
+{
+	struct emp_tier *t = emp_tier_of_slot(r, slot);
+	unsigned long flags;
+
+	if (WARN_ON_ONCE(!t))
+		return;
+	spin_lock_irqsave(&t->slot_lock, flags);
+	if (!WARN_ON_ONCE(!__test_and_clear_bit(slot - t->first, t->bitmap)))
+		t->used--;
+	spin_unlock_irqrestore(&t->slot_lock, flags);
+}
+
+/**
+ * emp_tier_open - make a tier from what user space said; not attached yet
+ *
+ * Return: tier or ERR_PTR; see struct emp_tier_spec for the errors.
+ */
+struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec *s)
+{
+	u64 slots = s->bytes >> r->block_shift;
+	struct emp_tier *t;
+	int err;
+
+	if (s->size != sizeof(*s) || s->flags || s->pad)
+		return ERR_PTR(-EINVAL);
+	if (s->type == EMP_TIER_RDMA || s->type == EMP_TIER_MEMDEV)
+		return ERR_PTR(-EOPNOTSUPP);
+	if (s->type != EMP_TIER_BLOCK)
+		return ERR_PTR(-EINVAL);
+	if (!slots || slots >= EMP_NO_SLOT || s->base & (PAGE_SIZE - 1) ||
+	    s->bytes & ((1ULL << r->block_shift) - 1) || s->base + s->bytes < s->base)
+		return ERR_PTR(-EINVAL);
+	if (s->deadline_ms > 600000 || s->queue_depth > 4096)
+		return ERR_PTR(-EINVAL);
+
+	t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	t->region = r;
+	t->base = s->base;
+	t->bytes = s->bytes;
+	t->nr_slots = slots;
+	t->deadline_ms = s->deadline_ms ?: emp_default_deadline_ms;
+	t->queue_depth = s->queue_depth ?: emp_default_queue_depth;
+	t->state = EMP_TIER_OK;
+	spin_lock_init(&t->slot_lock);
+	init_waitqueue_head(&t->idle);
+	INIT_LIST_HEAD(&t->pending);
+	init_completion(&t->kobj_gone);
+	INIT_DELAYED_WORK(&t->watchdog, emp_tier_watchdog);
+
+	t->bitmap = kvcalloc(BITS_TO_LONGS(slots), sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!t->bitmap) {
+		err = -ENOMEM;
+		goto free;
+	}
+	err = emp_block_open(t, s);
+	if (err)
+		goto free_bitmap;
+	return t;
+
+free_bitmap:
+	kvfree(t->bitmap);
+free:
+	kfree(t);
+	return ERR_PTR(err);
+}
+
+/* A gap of @n slot numbers that no tier of @r uses; conf_lock is held. */
+static s64 emp_tier_find_range(struct emp_region *r, u32 n)
+{
+	u64 first = 0;
+	bool again = true;
+	u32 i;
+
+	while (again) {
+		again = false;
+		for (i = 0; i < r->nr_tiers; i++) {
+			struct emp_tier *t = r->tier[i];
+
+			if (t && first < (u64)t->first + t->nr_slots && t->first < first + n) {
+				first = (u64)t->first + t->nr_slots;
+				again = true;
+			}
+		}
+	}
+	return first + n < EMP_NO_SLOT ? (s64)first : -ENOSPC;
+}
+
+/**
+ * emp_tier_attach - make an opened tier the slowest of its region
+ *
+ * conf_lock is held, or nobody else knows the region. Return: 0 or -errno; on
+ * error the tier stays the caller's.
+ */
+int emp_tier_attach(struct emp_region *r, struct emp_tier *t)
+{
+	u32 at = r->nr_tiers;
+	s64 first;
+	int err;
+
+	while (at && !r->tier[at - 1])
+		at--;
+	if (at >= EMP_TIERS_MAX)
+		return -ENOSPC;
+	first = emp_tier_find_range(r, t->nr_slots);
+	if (first < 0)
+		return first;
+	t->first = first;
+	t->id = r->next_tier_id;
+	err = emp_sysfs_tier_add(r, t);
+	if (err)
+		return err;
+	r->next_tier_id++;
+	WRITE_ONCE(r->tier[at], t);
+	smp_wmb();	/* pairs with the order of reads in emp_tier_of_slot() */
+	if (at >= r->nr_tiers)
+		WRITE_ONCE(r->nr_tiers, at + 1);
+	schedule_delayed_work(&t->watchdog, HZ);
+	return 0;
+}
+
+/**
+ * emp_tier_close - release a tier that has no slot in use
+ * @t: detached, or its region is going
+ * @wipe: enum emp_wipe for the range
+ */
+void emp_tier_close(struct emp_tier *t, u32 wipe)
+{
+	int err = 0;
+
+	cancel_delayed_work_sync(&t->watchdog);
+	if (READ_ONCE(t->state) != EMP_TIER_GONE) {
+		if (wipe == EMP_WIPE_ZERO)
+			err = t->ops->zero(t, 0, t->bytes);
+		else if (wipe == EMP_WIPE_DISCARD && t->ops->discard)
+			err = t->ops->discard(t, 0, t->bytes);
+		if (err && err != -EOPNOTSUPP)
+			pr_warn_ratelimited("%s: tier %u: wiping %s failed: %d\n", t->region->name,
+					    t->id, t->device, err);
+	}
+	t->ops->close(t);
+	kvfree(t->bitmap);
+	kfree(t);
+}
+
+/* Out of the table, so that nobody finds it any more; conf_lock is held. */
+static void emp_tier_detach(struct emp_region *r, struct emp_tier *t)
+{
+	u32 i;
+
+	for (i = 0; i < r->nr_tiers; i++)
+		if (r->tier[i] == t)
+			WRITE_ONCE(r->tier[i], NULL);
+	/* Those who walk the table do so with interrupts off or under RCU. */
+	synchronize_rcu();
+	wait_event(t->idle, !atomic_read(&t->inflight));
+	/* emp_tier_put() may still hold the lock in which it let go. */
+	spin_lock_irq(&t->idle.lock);
+	spin_unlock_irq(&t->idle.lock);
+}
+
+static int emp_tier_begin_removal(struct emp_region *r, u32 id, struct emp_tier **tier)
+{
+	int err = -ENOENT;
+	u32 i;
+
+	mutex_lock(&r->conf_lock);
+	if (r->removing) {
+		err = -EBUSY;
+		goto unlock;
+	}
+	for (i = 0; i < r->nr_tiers; i++)
+		if (r->tier[i] && r->tier[i]->id == id)
+			break;
+	if (i == r->nr_tiers)
+		goto unlock;
+	err = -ENOSPC;
+	if (!(r->flags & EMP_F_OVERCOMMIT) && emp_region_tier_blocks(r, r->tier[i]) < r->nr_blocks &&
+	    (u64)r->limit << PAGE_SHIFT < r->bytes)
+		goto unlock;
+	err = 0;
+	*tier = r->tier[i];
+	r->removing = true;
+	emp_tier_set_state(*tier, EMP_TIER_DRAINING);
+unlock:
+	mutex_unlock(&r->conf_lock);
+	return err;
+}
+
+/** emp_tier_remove - EMP_IOC_TIER_REMOVE, see there */
+int emp_tier_remove(struct emp_region *r, u32 id, u32 timeout_ms)
+{
+	unsigned long until = jiffies + msecs_to_jiffies(timeout_ms ?: 600000);
+	struct emp_tier *t = NULL;
+	long left;
+	int err;
+
+	err = emp_tier_begin_removal(r, id, &t);
+	if (err)
+		return err;
+	err = emp_migrate_drain(r, t, until);
+	if (!err) {
+		left = wait_event_interruptible_timeout(t->idle, !atomic_read(&t->inflight),
+							max((long)(until - jiffies), 1L));
+		err = left < 0 ? -EINTR : left ? 0 : -ETIMEDOUT;
+	}
+	mutex_lock(&r->conf_lock);
+	r->removing = false;
+	if (!err) {
+		emp_tier_detach(r, t);
+		emp_sysfs_tier_del(t);
+		emp_event_post(EMP_EVENT_TIER_REMOVED, r->name, id);
+		emp_tier_close(t, r->wipe);
+	}
+	mutex_unlock(&r->conf_lock);
+	return err;
+}

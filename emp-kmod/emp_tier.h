@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A tier: a place behind DRAM that holds blocks in numbered slots.
+ *
+ * The slots of all tiers of a region share one space of 32-bit numbers; a tier
+ * owns [first, first + nr_slots). A kind of tier is a struct emp_tier_ops:
+ * requests are built piece by piece (contiguous on the tier), submitted, and
+ * end in ->done in any context. tier->inflight counts the requests and those
+ * about to be made; a tier is freed only when it is zero.
+ */
+#ifndef EMP_TIER_H
+#define EMP_TIER_H
+
+#include <linux/atomic.h>
+#include <linux/bio.h>
+#include <linux/kobject.h>
+#include <linux/spinlock.h>
+
+#include "emp_region.h"
+
+enum emp_tier_state {
+	EMP_TIER_OK,		/* takes and gives */
+	EMP_TIER_DEGRADED,	/* errors or time-outs were seen; not written to while others have room */
+	EMP_TIER_DRAINING,	/* being removed: gives, takes nothing new */
+	EMP_TIER_GONE,		/* device removed: every operation fails */
+};
+
+struct emp_io;
+
+/**
+ * struct emp_tier_ops - a kind of tier
+ * @name: as shown in sysfs
+ * @io_alloc: a request of up to @vecs pieces at byte @pos of the tier; with
+ *	@gfp that may sleep it does not fail
+ * @io_add: add @len bytes of @folio from @off; false if there is no room
+ * @io_submit: begin; io->done runs when it ended, perhaps before this returns
+ * @io_free: a request that ended, or was never submitted
+ * @discard: the bytes are no longer needed; a hint, may sleep; may be NULL
+ * @zero: write zeros, may sleep
+ * @close: release everything; no request is under way
+ */
+struct emp_tier_ops {
+	const char *name;
+	struct emp_io *(*io_alloc)(struct emp_tier *t, bool write, u64 pos, u32 vecs, gfp_t gfp);
+	bool (*io_add)(struct emp_io *io, struct folio *folio, size_t off, size_t len);
+	void (*io_submit)(struct emp_io *io);
+	void (*io_free)(struct emp_io *io);
+	int (*discard)(struct emp_tier *t, u64 pos, u64 len);
+	int (*zero)(struct emp_tier *t, u64 pos, u64 len);
+	void (*close)(struct emp_tier *t);
+};
+
+struct emp_tier_stats {
+	atomic64_t reads, read_bytes, writes, write_bytes;
+	atomic64_t read_errors, write_errors, timeouts;
+	atomic64_t read_hist[EMP_HIST_BUCKETS];
+	atomic64_t write_hist[EMP_HIST_BUCKETS];
+};
+
+struct emp_tier {
+	const struct emp_tier_ops *ops;
+	struct emp_region *region;
+	u32 id;
+	u32 deadline_ms;
+	u32 queue_depth;
+	int state;			/* enum emp_tier_state, READ_ONCE/WRITE_ONCE */
+	char device[64];
+	u64 base;
+	u64 bytes;
+
+	u32 first;			/* number of its first slot */
+	u32 nr_slots;
+	spinlock_t slot_lock;		/* used, hint, bitmap */
+	unsigned long *bitmap;		/* set: taken */
+	u32 used;
+	u32 hint;
+
+	atomic_t inflight;
+	wait_queue_head_t idle;		/* inflight fell */
+	struct list_head pending;	/* requests under way, oldest first; slot_lock */
+	u32 bad_streak;			/* errors since the last success */
+	struct emp_tier_stats stats;
+	struct delayed_work watchdog;
+	struct kobject kobj;
+	struct completion kobj_gone;
+	void *priv;			/* the kind's own */
+};
+
+/**
+ * struct emp_io - one request to a tier
+ * @tier: where
+ * @done: called once, in any context; owns the request from then on
+ * @owner: the caller's
+ * @start: ktime, ns
+ * @link: in tier->pending
+ * @error: 0 or -errno, when @done is called
+ * @write: direction
+ * @ahead: nobody waits for it
+ * @tries: reads of the same data that failed before
+ * @late: the watchdog has counted it as past its deadline
+ */
+struct emp_io {
+	struct emp_tier *tier;
+	void (*done)(struct emp_io *io);
+	void *owner;
+	u64 start;
+	struct list_head link;
+	int error;
+	bool write;
+	bool ahead;
+	bool late;
+	u8 tries;
+	struct work_struct work;
+	struct bio bio;			/* last: the block tier's bio_set pads before it */
+};
+
+struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec *s);
+int emp_tier_attach(struct emp_region *r, struct emp_tier *t);
+void emp_tier_close(struct emp_tier *t, u32 wipe);
+int emp_tier_remove(struct emp_region *r, u32 id, u32 timeout_ms);
+struct emp_tier *emp_tier_of_slot(struct emp_region *r, u32 slot);
+struct emp_tier *emp_tier_get_slot(struct emp_region *r, u32 slot);
+void emp_tier_put(struct emp_tier *t);
+u64 emp_tier_pos(const struct emp_tier *t, u32 slot);
+u32 emp_slot_alloc(struct emp_region *r, u32 min_tier);
+void emp_slot_free(struct emp_region *r, u32 slot);
+void emp_tier_submit(struct emp_io *io);
+void emp_io_end(struct emp_io *io, int error);
+void emp_tier_lost(struct emp_tier *t);
+bool emp_tier_writable(const struct emp_tier *t);
+
+int emp_block_open(struct emp_tier *t, const struct emp_tier_spec *s);
+int emp_block_init(void);
+void emp_block_exit(void);
+
+#endif
