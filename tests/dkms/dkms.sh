@@ -86,7 +86,7 @@ run()
 	local output status
 
 	number=$((number + 1))
-	output=$(set -e; "$2" 2>&1)
+	output=$( (set -ex; "$2") 2>&1)
 	status=$?
 	# shellcheck disable=SC2053 # a pattern by intent
 	if [[ $1 != $filter ]]; then
