@@ -20,7 +20,7 @@ done
 
 [[ -e $cache/kernel/6.12/version ]] || "$lab/fetch.sh"
 version=$(<"$cache/kernel/6.12/version")
-key=$(cat "$lab/debug.config" "$lab/build-debug-kernel.sh" | sha1sum | cut -c1-12)
+key=$(sha1sum <"$lab/debug.config" | cut -c1-12)
 dir=$cache/kernel/debug-$version-$key
 
 if [[ -e $dir/release ]]; then
@@ -78,15 +78,16 @@ run INSTALL_MOD_PATH="$dir" modules_install
 release=$(<"$objects/include/config/kernel.release")
 modules=$dir/lib/modules/$release
 cp "$objects/arch/x86/boot/bzImage" "$modules/vmlinuz"
+cp "$objects/arch/x86/boot/compressed/vmlinux.bin" "$modules/vmlinux"
 cp "$objects/System.map" "$dir/System.map"
 rm -f "$modules/build" "$modules/source"
 ln -s "$objects" "$modules/build"
 ln -s objects "$dir/kdir"
 
 # building modules needs the headers, scripts, tools and Module.symvers only
-find "$objects" \( -path "$objects/scripts" -o -path "$objects/tools" \) -prune -o \
-	-type f \( -name '*.o' -o -name '*.a' -o -name '*.ko' -o -name '*.mod*' -o -name '.*.cmd' -o -name 'vmlinux*' \) \
-	! -name modules.builtin\* ! -name modules.order ! -name module.lds -delete
+find "$objects" \( -path "$objects/scripts" -o -path "$objects/tools" \) -prune -o -type f \
+	\( -name '*.o' -o -name '*.a' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' -o -name 'vmlinux*' \) \
+	-print0 | xargs -0r rm -f
 depmod -b "$dir" "$release"
 echo "$version" >"$dir/version"
 echo "$release" >"$dir/release"

@@ -38,6 +38,7 @@ want busybox-static installed busybox-static
 want cpio has cpio
 want kmod has depmod
 want xz-utils has xz
+want zstd has zstd
 want iproute2 has ip
 want gcc has gcc
 want make has make
