@@ -3,6 +3,7 @@
  * Claiming a block device exclusively, across kernels:
  * 6.9	bdev_file_open_by_dev(), blk_holder_ops
  * 6.5	blkdev_get_by_dev() with blk_holder_ops: not supported here
+ * 6.2	bio_add_folio() is exported
  * 6.1	blkdev_get_by_dev() with FMODE_EXCL, nobody tells of a removal
  */
 #ifndef ANNEX_COMPAT_BDEV_H
@@ -67,6 +68,13 @@ static inline void annex_bdev_release(struct annex_bdev *c)
 	blkdev_put(c->bdev, FMODE_READ | FMODE_WRITE | FMODE_EXCL);
 }
 
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define annex_bio_add_folio(bio, folio, len, off) bio_add_folio(bio, folio, len, off)
+#else
+#define annex_bio_add_folio(bio, folio, len, off) \
+	(bio_add_page(bio, folio_page(folio, 0), len, off) == (len))
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)

@@ -95,8 +95,12 @@ static vm_fault_t emp_fault_wait(struct emp_region *r, struct vm_fault *vmf, u64
 	}
 	if (memory) {
 		emp_count(r, fault_memory);
-		emp_reclaim_kick(r);
-		ret = emp_wait(*wq, emp_free_pages(r) >= n || emp_reclaim_stuck(r), state, until);
+		if (emp_free_pages(r) >= n)
+			emp_reclaim_pressure(r);
+		else
+			emp_reclaim_kick(r);
+		ret = emp_wait(*wq, !READ_ONCE(r->pressure) &&
+			       (emp_free_pages(r) >= n || emp_reclaim_stuck(r)), state, until);
 	} else {
 		emp_count(r, fault_wait);
 		ret = emp_wait(*wq, emp_get_settled(r, sub), state, until);
@@ -135,17 +139,43 @@ static u32 emp_stream_note(struct emp_region *r, u64 sub, u64 *from)
 	return n;
 }
 
+/*
+ * How much of a block is worth fetching with the subblock that is wanted: all
+ * of it while most of what came that way is used, less and less while it is
+ * not. Judged every so often; a lost race costs nothing but a late judgement.
+ */
+static u32 emp_rest_window(struct emp_region *r)
+{
+	u64 fetched = emp_stats_sum(r, EMP_C_prefetch_subblocks);
+	u64 used = emp_stats_sum(r, EMP_C_prefetch_used);
+	u32 window = READ_ONCE(r->rest_window);
+	u64 n = fetched - r->rest_fetched;
+
+	if (n < 64)
+		return window;
+	if (used - r->rest_used < n / 2)
+		window = max(window / 2, 1u);
+	else
+		window = min(window * 2, emp_subs_per_block(r));
+	WRITE_ONCE(r->rest_window, window);
+	r->rest_fetched = fetched;
+	r->rest_used = used;
+	return window;
+}
+
 static void emp_read_ahead(struct emp_region *r, u64 sub)
 {
 	u32 b = emp_block_of(r, sub), n;
-	u64 from, first = emp_first_sub(r, b);
+	u64 from, first = emp_first_sub(r, b), end = first + emp_subs_per_block(r);
 
 	if (!READ_ONCE(r->readahead))
 		return;
-	/* The rest of the block, which is one unit of placement: behind, then ahead. */
-	if (r->sps_shift && !(r->bent[b].flags & EMP_B_HUGE)) {
-		emp_fetch_ahead(r, sub + 1, first + emp_subs_per_block(r));
-		emp_fetch_ahead(r, first, sub);
+	/* The rest of the block, which is one unit of placement. */
+	if (r->sps_shift && !(READ_ONCE(r->bent[b].flags) & EMP_B_HUGE)) {
+		n = emp_rest_window(r);
+		emp_fetch_ahead(r, sub + 1, min(sub + 1 + n, end));
+		if (n == emp_subs_per_block(r))
+			emp_fetch_ahead(r, first, sub);
 	}
 	n = emp_stream_note(r, sub, &from);
 	if (n && r->map == EMP_MAP_SMALL)
@@ -159,9 +189,14 @@ static struct folio *emp_around_get(struct emp_region *r, u64 sub)
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct folio *folio = NULL;
 	unsigned long flags, w;
+	enum emp_q where;
 
 	w = READ_ONCE(r->sub[sub]);
 	if ((w & (EMP_S_PRESENT | EMP_S_UPTODATE)) != (EMP_S_PRESENT | EMP_S_UPTODATE))
+		return NULL;
+	/* One that was unmapped to see whether it is used: that takes a fault of its own. */
+	where = emp_policy_where(&r->bent[b]);
+	if (where != EMP_Q_S && where != EMP_Q_M)
 		return NULL;
 	spin_lock_irqsave(lock, flags);
 	w = r->sub[sub];

@@ -5,7 +5,7 @@
  * A fetch puts a folio into the subblock's word first (PRESENT, not UPTODATE),
  * so that everybody else who wants the subblock finds it and waits, then reads
  * into it. While it is under way nothing else touches word or slot: eviction
- * passes it over, discard waits. The folio's ->private is the jiffies of its
+ * passes it over, discard waits. The folio's ->private is the time of its
  * beginning, afterwards of its arrival.
  *
  * One request covers one subblock that somebody waits for, or a run of
@@ -75,15 +75,15 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 {
 	u64 i, s = emp_folio_sub(r, folio), n = 1;
 	u32 b = emp_block_of(r, s);
-	unsigned long flags, now = jiffies;
-	unsigned long age = now - (unsigned long)folio->private;
+	u64 age = emp_folio_age(folio);
+	unsigned long flags;
 	bool huge;
 
 	trace_emp_fetch_end(r, s, err);
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
 	huge = r->bent[b].flags & EMP_B_HUGE;
 	if (!err) {
-		folio->private = (void *)now;
+		emp_folio_stamp(folio);
 		r->sub[s] |= EMP_S_UPTODATE | (ahead ? EMP_S_AHEAD : 0);
 		if (huge)
 			n = emp_subs_per_block(r);
@@ -93,7 +93,7 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 			r->bent[b].flags = (r->bent[b].flags & ~EMP_B_HUGE) | EMP_B_SMALL;
 			emp_count(r, huge_split);
 		} else if (!ahead) {
-			r->sub[s] |= EMP_S_LOST | now << EMP_S_SHIFT;
+			r->sub[s] |= EMP_S_LOST | jiffies << EMP_S_SHIFT;
 		}
 		emp_block_settle(r, b);
 	}
@@ -104,7 +104,7 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 		emp_count_add(r, fetch_subblocks, n);
 		if (ahead)
 			emp_count(r, prefetch_subblocks);
-		emp_hist_add(r, fault_fetch_ns, jiffies_to_nsecs(age));
+		emp_hist_add(r, fault_fetch_ns, age);
 		return;
 	}
 	emp_folio_drop(r, folio);
@@ -302,6 +302,7 @@ static enum emp_get emp_get_present(struct emp_region *r, u32 b, u64 s, struct f
 	unsigned long w = r->sub[s];
 	struct folio *folio = emp_word_folio(w);
 	struct emp_tier *t;
+	s64 left;
 
 	if (w & EMP_S_UPTODATE) {
 		if (w & EMP_S_AHEAD)
@@ -316,9 +317,12 @@ static enum emp_get emp_get_present(struct emp_region *r, u32 b, u64 s, struct f
 		return EMP_GET_OK;
 	}
 	t = emp_tier_of_slot(r, r->bent[b].slot);
-	*until = (unsigned long)folio->private +
-		 msecs_to_jiffies(t ? READ_ONCE(t->deadline_ms) : emp_default_deadline_ms);
-	return time_after(jiffies, *until) ? EMP_GET_TIMEOUT : EMP_GET_WAIT;
+	left = (s64)(t ? READ_ONCE(t->deadline_ms) : emp_default_deadline_ms) * NSEC_PER_MSEC -
+	       (s64)emp_folio_age(folio);
+	if (left <= 0)
+		return EMP_GET_TIMEOUT;
+	*until = jiffies + nsecs_to_jiffies(left) + 1;
+	return EMP_GET_WAIT;
 }
 
 /* Is there no use in reading it again so soon? */
@@ -328,19 +332,10 @@ static bool emp_still_lost(struct emp_region *r, unsigned long w)
 	       time_before(jiffies, (w >> EMP_S_SHIFT) + msecs_to_jiffies(r->lost_retry_ms));
 }
 
-/* Not resident. Returns with the block lock held again, *w is the word seen under it. */
-static struct folio *emp_get_alloc(struct emp_region *r, u32 b, u64 sub, bool huge, bool wait,
-				   unsigned long *flags)
+/* Must what is wanted be read from a tier? */
+static bool emp_stored(struct emp_region *r, u32 b, u64 sub, bool huge)
 {
-	bool valid = huge ? emp_block_any(r, b, EMP_S_VALID) :
-			    r->sub[sub] & (EMP_S_VALID | EMP_S_LOST);
-	u64 first = huge ? emp_first_sub(r, b) : sub;
-	struct folio *folio;
-
-	spin_unlock_irqrestore(emp_block_lock(r, b), *flags);
-	folio = emp_folio_alloc(r, first, huge ? HPAGE_PMD_ORDER : emp_sub_order(r), wait, !valid);
-	spin_lock_irqsave(emp_block_lock(r, b), *flags);
-	return folio;
+	return huge ? emp_block_any(r, b, EMP_S_VALID) : r->sub[sub] & (EMP_S_VALID | EMP_S_LOST);
 }
 
 /**
@@ -360,7 +355,7 @@ enum emp_get emp_get(struct emp_region *r, u64 sub, bool wait, struct folio **ou
 	struct folio *folio;
 	struct emp_tier *t;
 	enum emp_get ret;
-	bool huge;
+	bool huge, stored;
 	u64 s;
 
 	spin_lock_irqsave(lock, flags);
@@ -376,7 +371,11 @@ again:
 		goto unlock;
 
 	huge = emp_want_huge(r, b);
-	folio = emp_get_alloc(r, b, sub, huge, wait, &flags);
+	stored = emp_stored(r, b, sub, huge);
+	spin_unlock_irqrestore(lock, flags);
+	folio = emp_folio_alloc(r, huge ? emp_first_sub(r, b) : sub,
+				huge ? HPAGE_PMD_ORDER : emp_sub_order(r), wait, !stored);
+	spin_lock_irqsave(lock, flags);
 	if (!folio && huge && emp_free_pages(r) >= 1L << HPAGE_PMD_ORDER) {
 		/* DRAM there is, but not in one piece. */
 		if (!(r->bent[b].flags & (EMP_B_SMALL | EMP_B_QUEUED))) {
@@ -390,7 +389,7 @@ again:
 		goto unlock;
 	/* Whoever came first wins. */
 	if (emp_state_sub(r, b, sub) != s || r->sub[s] != w ||
-	    huge != emp_want_huge(r, b) || (huge && r->bent[b].flags & EMP_B_QUEUED)) {
+	    huge != emp_want_huge(r, b) || stored != emp_stored(r, b, sub, huge)) {
 		spin_unlock_irqrestore(lock, flags);
 		emp_folio_drop(r, folio);
 		spin_lock_irqsave(lock, flags);
@@ -402,7 +401,7 @@ again:
 		r->bent[b].flags |= EMP_B_HUGE;
 		s = emp_first_sub(r, b);
 	}
-	if (huge ? !emp_block_any(r, b, EMP_S_VALID) : !(w & (EMP_S_VALID | EMP_S_LOST))) {
+	if (!stored) {
 		r->sub[s] = emp_word(folio, EMP_S_PRESENT | EMP_S_UPTODATE);
 		emp_count(r, fault_zero);
 		ret = emp_get_present(r, b, s, out, until);

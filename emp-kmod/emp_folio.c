@@ -53,7 +53,7 @@ struct folio *emp_folio_alloc(struct emp_region *r, u64 sub, u32 order, bool wai
 		return NULL;
 	}
 	folio->index = sub << emp_sub_order(r);
-	folio->private = (void *)jiffies;
+	emp_folio_stamp(folio);
 	return folio;
 }
 

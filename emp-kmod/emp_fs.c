@@ -174,7 +174,7 @@ void emp_fs_unpin(void)
  *
  * The inode takes a reference of the region. Return: 0, -EEXIST, -ENOMEM.
  */
-int emp_fs_add(struct emp_region *r, kuid_t uid, kgid_t gid, umode_t mode)
+int emp_fs_add(struct emp_region *r, umode_t mode)
 {
 	struct dentry *root = emp_mnt->mnt_root, *dentry;
 	struct inode *inode;
@@ -183,8 +183,8 @@ int emp_fs_add(struct emp_region *r, kuid_t uid, kgid_t gid, umode_t mode)
 	inode = emp_new_inode(root->d_sb, S_IFREG | mode);
 	if (!inode)
 		return -ENOMEM;
-	inode->i_uid = uid;
-	inode->i_gid = gid;
+	inode->i_uid = r->uid;
+	inode->i_gid = r->gid;
 	inode->i_op = &emp_file_inode_ops;
 	inode->i_fop = &emp_file_ops;
 	i_size_write(inode, r->bytes);

@@ -9,7 +9,7 @@ int emp_fs_init(void);
 void emp_fs_exit(void);
 int emp_fs_pin(void);
 void emp_fs_unpin(void);
-int emp_fs_add(struct emp_region *r, kuid_t uid, kgid_t gid, umode_t mode);
+int emp_fs_add(struct emp_region *r, umode_t mode);
 void emp_fs_remove(struct emp_region *r);
 struct file *emp_fs_open(struct emp_region *r);
 

@@ -6,6 +6,7 @@
 #include "emp_fetch.h"
 #include "emp_fs.h"
 #include "emp_region.h"
+#include "emp_shrink.h"
 #include "emp_sysfs.h"
 
 #define CREATE_TRACE_POINTS
@@ -40,9 +41,12 @@ static int __init emp_init(void)
 	err = emp_region_init();
 	if (err)
 		goto fetch;
-	err = emp_sysfs_init();
+	err = emp_shrink_init();
 	if (err)
 		goto region;
+	err = emp_sysfs_init();
+	if (err)
+		goto shrink;
 	err = emp_fs_init();
 	if (err)
 		goto sysfs;
@@ -54,6 +58,8 @@ fs:
 	emp_fs_exit();
 sysfs:
 	emp_sysfs_exit();
+shrink:
+	emp_shrink_exit();
 region:
 	emp_region_exit();
 fetch:
@@ -66,6 +72,7 @@ static void __exit emp_exit(void)
 	emp_control_exit();
 	emp_fs_exit();
 	emp_region_exit();
+	emp_shrink_exit();
 	emp_sysfs_exit();
 	emp_fetch_exit();
 }

@@ -35,10 +35,23 @@ void emp_reclaim_kick(struct emp_region *r)
 	wake_up(&r->evict_wait);
 }
 
-/** emp_reclaim_throttle - wait until fewer than @depth writes are under way */
+/**
+ * emp_reclaim_throttle - wait until fewer than @depth writes are under way
+ *
+ * Not for ever: a device that hangs must not hang those who are short of
+ * memory. A batch too many does no harm.
+ */
 void emp_reclaim_throttle(struct emp_region *r, u32 depth)
 {
-	wait_event(r->evict_wait, atomic_read(&r->wb_inflight) <= depth);
+	wait_event_timeout(r->evict_wait, atomic_read(&r->wb_inflight) <= depth,
+			   current == r->evictor ? HZ : HZ / 10);
+}
+
+/** emp_reclaim_pressure - the host or a memcg refused us memory though the limit has room */
+void emp_reclaim_pressure(struct emp_region *r)
+{
+	WRITE_ONCE(r->pressure, true);
+	emp_reclaim_kick(r);
 }
 
 /** emp_reclaim_stuck - has nothing been freed for longer than anybody should wait? */
@@ -76,8 +89,7 @@ static void emp_unmap_blocks(struct emp_region *r, u32 *blocks, u32 n)
 static bool emp_fresh(struct emp_region *r, unsigned long w, struct folio *folio)
 {
 	return !(w & EMP_S_MAPPED) &&
-	       time_before(jiffies, (unsigned long)folio->private +
-			   msecs_to_jiffies(READ_ONCE(r->retain_ms)));
+	       emp_folio_age(folio) < (u64)READ_ONCE(r->retain_ms) * NSEC_PER_MSEC;
 }
 
 /*
@@ -240,6 +252,12 @@ static int emp_evictor(void *data)
 		wait_event_interruptible(r->evict_wait,
 					 READ_ONCE(r->evict_kick) || kthread_should_stop());
 		WRITE_ONCE(r->evict_kick, false);
+		if (READ_ONCE(r->pressure)) {
+			WRITE_ONCE(r->pressure, false);
+			if (!emp_reclaim_round(r, EMP_BATCH, false))
+				emp_reclaim_round(r, EMP_BATCH, true);
+			wake_up_all(&r->free_wait);
+		}
 		if (emp_free_pages(r) < READ_ONCE(r->low_free))
 			emp_reclaim_run(r);
 	}

@@ -31,6 +31,7 @@
 #include "emp_migrate.h"
 #include "emp_reclaim.h"
 #include "emp_region.h"
+#include "emp_shrink.h"
 #include "emp_sysfs.h"
 #include "emp_tier.h"
 
@@ -293,6 +294,7 @@ static void emp_region_teardown(struct work_struct *work)
 
 	emp_sysfs_region_del(r);
 	emp_migrate_stop(r);
+	emp_shrink_del(r);
 	emp_reclaim_stop(r);
 	emp_region_close_tiers(r);	/* waits for all requests */
 	emp_region_free_folios(r);
@@ -426,6 +428,7 @@ static struct emp_region *emp_region_new(const struct emp_create *c)
 		goto put;
 	r->limit = min_t(u64, pages, max_t(u64, r->bytes >> PAGE_SHIFT, r->limit_min));
 	emp_set_watermarks(r);
+	r->rest_window = emp_subs_per_block(r);
 	err = emp_region_tables(r);
 	if (err)
 		goto put;
@@ -462,6 +465,8 @@ struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier
 	r = emp_region_new(c);
 	if (IS_ERR(r))
 		return r;
+	r->uid = uid;
+	r->gid = gid;
 	err = emp_fs_pin();
 	if (err)
 		goto put;
@@ -479,15 +484,20 @@ struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier
 	err = emp_reclaim_start(r);
 	if (err)
 		goto close_tiers;
-	r->opens = 1;
-	err = emp_fs_add(r, uid, gid, c->mode);
+	err = emp_shrink_add(r);
 	if (err)
 		goto stop_reclaim;
+	r->opens = 1;
+	err = emp_fs_add(r, c->mode);
+	if (err)
+		goto no_shrink;
 	list_add_tail(&r->list, &emp_regions);
 	mutex_unlock(&emp_regions_lock);
 	emp_event_post(EMP_EVENT_REGION_CREATED, r->name, EMP_EVENT_NO_TIER);
 	return r;
 
+no_shrink:
+	emp_shrink_del(r);
 stop_reclaim:
 	emp_reclaim_stop(r);
 close_tiers:

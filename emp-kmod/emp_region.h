@@ -57,6 +57,7 @@
 #include "emp_policy.h"
 #include "emp_stats.h"
 
+struct emp_shrink_item;
 struct emp_tier;
 struct mem_cgroup;
 
@@ -109,9 +110,13 @@ struct emp_region {
 	long low_free;		/* the evictor starts below this many free pages */
 	long high_free;		/* ... and stops above this many */
 	u32 readahead;		/* bytes fetched ahead of a sequential reader; 0: none */
+	u32 rest_window;	/* subblocks of a block worth fetching with the one wanted */
+	u64 rest_fetched;	/* prefetch counters when rest_window was last judged */
+	u64 rest_used;
 	u32 lost_retry_ms;	/* a lost subblock answers without a try for so long */
 	u32 retain_ms;		/* a fetched subblock nobody mapped is kept for so long */
 	struct mem_cgroup *memcg;
+	struct emp_shrink_item *shrink;
 
 	/* replacement */
 	spinlock_t policy_lock;
@@ -120,6 +125,7 @@ struct emp_region {
 	wait_queue_head_t evict_wait;	/* the evictor sleeps here */
 	wait_queue_head_t free_wait;	/* those who need DRAM sleep here */
 	bool evict_kick;
+	bool pressure;			/* an allocation below the limit failed */
 	unsigned long stuck_since;	/* jiffies since when nothing could be freed; 0: not */
 	atomic_t wb_inflight;		/* write requests under way */
 
@@ -136,6 +142,8 @@ struct emp_region {
 	/* life */
 	struct kref ref;
 	struct list_head list;		/* emp_regions_lock */
+	kuid_t uid;		/* as created */
+	kgid_t gid;
 	struct inode *inode;
 	struct dentry *dentry;
 	spinlock_t life_lock;		/* opens, dying */

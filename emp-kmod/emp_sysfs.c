@@ -75,8 +75,7 @@ EMP_ATTR_RO(resident, "%llu", (u64)atomic_long_read(&r->resident) << PAGE_SHIFT)
 EMP_ATTR_RO(block_size, "%lu", 1UL << r->block_shift);
 EMP_ATTR_RO(subblock_size, "%lu", 1UL << r->sub_shift);
 EMP_ATTR_RO(map, "%s", r->map == EMP_MAP_HUGE ? "huge" : r->map == EMP_MAP_SMALL ? "small" : "auto");
-EMP_ATTR_RO(owner, "%u:%u", from_kuid(&init_user_ns, r->inode->i_uid),
-	    from_kgid(&init_user_ns, r->inode->i_gid));
+EMP_ATTR_RO(owner, "%u:%u", from_kuid(&init_user_ns, r->uid), from_kgid(&init_user_ns, r->gid));
 EMP_ATTR_RO(metadata_bytes, "%llu", emp_region_metadata(r));
 EMP_ATTR_RO(dirty, "%ld", atomic_long_read(&r->dirty));
 EMP_ATTR_RO(flags, "%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " : "",

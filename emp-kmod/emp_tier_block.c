@@ -72,7 +72,7 @@ static struct emp_io *emp_block_io_alloc(struct emp_tier *t, bool write, u64 pos
 
 static bool emp_block_io_add(struct emp_io *io, struct folio *folio, size_t off, size_t len)
 {
-	return bio_add_folio(&io->bio, folio, len, off);
+	return annex_bio_add_folio(&io->bio, folio, len, off);
 }
 
 static void emp_block_io_submit(struct emp_io *io)

@@ -132,7 +132,7 @@ static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int 
 		goto unlock;
 
 	w = r->sub[s] & ~EMP_S_WB;
-	folio->private = (void *)jiffies;
+	emp_folio_stamp(folio);
 	if (pending & EMP_WB_ERROR) {
 		emp_count(r, wb_error);
 		if (!(w & EMP_S_DIRTY))
