@@ -104,7 +104,7 @@ static bool signature(int fd, char *what, size_t size)
 	case 0:
 		found = true;
 		if (!blkid_probe_lookup_value(probe, "TYPE", &value, NULL))
-			snprintf(what, size, "a %s signature", value);
+			snprintf(what, size, "the signature of %s", value);
 		else if (!blkid_probe_lookup_value(probe, "PTTYPE", &value, NULL))
 			snprintf(what, size, "a %s partition table", value);
 		else
@@ -129,6 +129,7 @@ static int check(int fd, const char *path, const struct stat *st, uint64_t base,
 		 bool force, struct ax_msg *msg)
 {
 	char text[256], have[AX_HUMAN];
+	enum emp_device_use use;
 	uint64_t size;
 
 	if (ioctl(fd, BLKGETSIZE64, &size))
@@ -141,9 +142,15 @@ static int check(int fd, const char *path, const struct stat *st, uint64_t base,
 		return ax_fail(msg, "%s is mounted at %s (unmount it first)", path, text);
 	if (swapped_to(st->st_rdev))
 		return ax_fail(msg, "%s is used for swap (swapoff it first)", path);
+	use = emp_sysfs_device_use(st->st_rdev, base, bytes, text, sizeof(text));
+	if (use == EMP_DEVICE_OVERLAPS)
+		return ax_fail(msg, "%s: the range from %llu to %llu MB overlaps %s", path,
+			       (unsigned long long)(base >> 20),
+			       (unsigned long long)((base + bytes) >> 20), text);
 	/* what another tier has written there is no signature of anybody's */
-	if (!force && !emp_sysfs_uses_device(st->st_rdev) && signature(fd, text, sizeof(text)))
-		return ax_fail(msg, "%s holds %s, which would be overwritten (force: --force or force=1 in the spec)",
+	if (!force && use == EMP_DEVICE_FREE && signature(fd, text, sizeof(text)))
+		return ax_fail(msg,
+			       "%s holds %s, which would be overwritten (force: --force or force=1 in the spec)",
 			       path, text);
 	return 0;
 }

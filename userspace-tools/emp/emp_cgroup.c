@@ -78,7 +78,8 @@ int emp_cgroup_limit(const char *proc, const char *root, uint64_t *bytes, struct
 	}
 	fclose(f);
 	if (least == NO_LIMIT || least > NO_LIMIT)
-		return ax_fail(msg, "dram:-1: this cgroup has no memory limit; say how much, e.g. dram:4096");
+		return ax_fail(msg,
+			       "dram:-1: this cgroup has no memory limit; say how much, e.g. dram:4096");
 	*bytes = least & ~4095ull;
 	if (!*bytes)
 		return ax_fail(msg, "dram:-1: the memory limit of this cgroup is below one page");

@@ -43,7 +43,8 @@ int emp_control_open(struct ax_msg *msg)
 	if (fd >= 0)
 		return fd;
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
-		return ax_fail(msg, "%s is not there: the module is not loaded (modprobe emp; see empctl doctor)",
+		return ax_fail(msg,
+			       "%s is not there: the module is not loaded (modprobe emp; see empctl doctor)",
 			       path);
 	if (errno == EACCES || errno == EPERM)
 		return ax_fail(msg, "%s: permission denied (run as root)", path);
@@ -55,12 +56,15 @@ static int refused(struct ax_msg *msg, const char *what, int err)
 {
 	switch (err) {
 	case EPERM:
-		return ax_fail(msg, "%s: not permitted: it needs CAP_SYS_ADMIN (run as root)", what);
+		return ax_fail(msg,
+			       "%s: not permitted: it needs CAP_SYS_ADMIN (run as root)", what);
 	case ENOTTY:
-		return ax_fail(msg, "%s: %s is not the control device of this version of emp.ko", what,
+		return ax_fail(msg,
+			       "%s: %s is not the control device of this version of emp.ko", what,
 			       emp_control_path());
 	case E2BIG:
-		return ax_fail(msg, "%s: the loaded emp.ko is older than this tool (reload the module)",
+		return ax_fail(msg,
+			       "%s: the loaded emp.ko is older than this tool (reload the module)",
 			       what);
 	default:
 		return ax_fail(msg, "%s: %s", what, strerror(err));
@@ -74,7 +78,8 @@ int emp_info(int control, struct emp_info *info, struct ax_msg *msg)
 	if (ioctl(control, EMP_IOC_INFO, info))
 		return refused(msg, "module information", errno);
 	if (info->abi != EMP_ABI)
-		return ax_fail(msg, "emp.ko speaks interface version %u, this tool %u: install matching ones",
+		return ax_fail(msg,
+			       "emp.ko speaks interface version %u, this tool %u: install matching ones",
 			       info->abi, EMP_ABI);
 	return 0;
 }
@@ -93,7 +98,7 @@ static bool tier_refused(struct ax_msg *msg, const char *what, int err)
 		why = "a tier's device is not a block device";
 		break;
 	case EBUSY:
-		why = "a tier's device is mounted or in use, or its range overlaps another tier's (see lsblk, empctl tier show)";
+		why = "a tier's device is mounted or in use (see lsblk, empctl tier show)";
 		break;
 	case EOPNOTSUPP:
 		why = "this kind of tier is not built into emp.ko";
@@ -130,13 +135,16 @@ int emp_create(int control, struct emp_create *create, struct ax_msg *msg)
 		errno = EEXIST;	/* the caller may try another name */
 		return -1;
 	case ENOSPC:
-		return ax_fail(msg, "%s: its tiers (%s) do not hold its size (%s), or reach beyond the end of a device",
+		return ax_fail(msg,
+			       "%s: its tiers (%s) do not hold its size (%s), or reach beyond the end of a device",
 			       what, sum, size);
 	case EDOM:
-		return ax_fail(msg, "%s: a DRAM limit of %s is below the minimum for this size and block size (give more dram, or a smaller block=)",
+		return ax_fail(msg,
+			       "%s: a DRAM limit of %s is below the minimum for this size and block size (give more dram, or a smaller block=)",
 			       what, dram);
 	case EINVAL:
-		return ax_fail(msg, "%s: the kernel refused the parameters (size %s, dram %s; see dmesg)",
+		return ax_fail(msg,
+			       "%s: the kernel refused the parameters (size %s, dram %s; see dmesg)",
 			       what, size, dram);
 	default:
 		if (tier_refused(msg, what, err))
@@ -192,10 +200,12 @@ int emp_tier_add(int control, const char *name, struct emp_tier_spec *tier, stru
 	if (err == ENOENT)
 		return ax_fail(msg, "no region %s (see empctl region list)", name);
 	if (err == ENOSPC)
-		return ax_fail(msg, "%s: the range is beyond the end of the device, or there are %d tiers already",
+		return ax_fail(msg,
+			       "%s: the range is beyond the end of the device, or there are %d tiers already",
 			       what, EMP_TIERS_MAX);
 	if (err == EINVAL)
-		return ax_fail(msg, "%s: the kernel refused the tier: its size must be a multiple of the region's block size",
+		return ax_fail(msg,
+			       "%s: the kernel refused the tier: its size must be a multiple of the region's block size",
 			       what);
 	if (tier_refused(msg, what, err))
 		return -1;
@@ -219,14 +229,16 @@ int emp_tier_remove(int control, const char *name, uint32_t id, uint32_t timeout
 	case ENOENT:
 		return ax_fail(msg, "there is no %s (see empctl tier show %s)", what, name);
 	case ENOSPC:
-		return ax_fail(msg, "%s: the other tiers do not hold the region (add one first)", what);
+		return ax_fail(msg,
+			       "%s: the other tiers do not hold the region (add one first)", what);
 	case EIO:
 		return ax_fail(msg, "%s: data on it cannot be read; it stays attached", what);
 	case EBUSY:
 		return ax_fail(msg, "%s: another removal is under way", what);
 	case EINTR:
 	case ETIMEDOUT:
-		return ax_fail(msg, "%s: not empty yet; it takes nothing new, run the same command to go on",
+		return ax_fail(msg,
+			       "%s: not empty yet; it takes nothing new, run the same command to go on",
 			       what);
 	default:
 		return refused(msg, what, err);
@@ -319,7 +331,8 @@ int emp_mount(struct ax_msg *msg)
 	if (errno == ENODEV)
 		return ax_fail(msg, "mount empfs: the module is not loaded (modprobe emp)");
 	if (errno == EPERM)
-		return ax_fail(msg, "empfs is not mounted at %s and only root can do it (empctl mount)",
+		return ax_fail(msg,
+			       "empfs is not mounted at %s and only root can do it (empctl mount)",
 			       point);
 	return ax_fail(msg, "mount empfs at %s: %s", point, strerror(errno));
 }
@@ -333,6 +346,7 @@ int emp_umount(struct ax_msg *msg)
 	if (!umount2(point, 0))
 		return 0;
 	if (errno == EBUSY)
-		return ax_fail(msg, "%s is busy: regions are open (find who: fuser -vm %s)", point, point);
+		return ax_fail(msg, "%s is busy: regions are open (find who: fuser -vm %s)",
+			       point, point);
 	return ax_fail(msg, "umount %s: %s", point, strerror(errno));
 }

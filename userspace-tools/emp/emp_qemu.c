@@ -28,9 +28,13 @@
 #define NAMES_MAX 100000	/* vm0, vm1, ... */
 
 static const struct ax_opt opts[] = {
-	{ "dry-run", 'n', NULL, "print the command line that would be run and create nothing", NULL },
-	{ "name", 'N', "NAME", "name of the region (default: the guest's -name, else the first free of vm0, vm1, ...)", "" },
-	{ "force", 'f', NULL, "use block devices that carry a file system or partition table", NULL },
+	{ "dry-run", 'n', NULL, "print the command line that would be run and create nothing",
+	  NULL },
+	{ "name", 'N', "NAME",
+	  "name of the region (default: the guest's -name, else the first free of vm0, vm1, ...)",
+	  "" },
+	{ "force", 'f', NULL, "use block devices that carry a file system or partition table",
+	  NULL },
 	{ "verbose", 'v', NULL, "say what is created and run", NULL },
 	{ NULL, 0, NULL, NULL, NULL }
 };
@@ -126,7 +130,8 @@ static int same_file(int fd, const char *path, struct ax_msg *msg)
 	if (fstat(fd, &a) || stat(path, &b))
 		return ax_fail(msg, "%s: %s", path, strerror(errno));
 	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
-		return ax_fail(msg, "%s is not the region just created: something else is mounted there",
+		return ax_fail(msg,
+			       "%s is not the region just created: something else is mounted there",
 			       path);
 	return 0;
 }
@@ -146,7 +151,8 @@ static int choose_name(const struct ax_args *args, const struct emp_qemu_args *q
 	*automatic = false;
 	if (given) {
 		if (!emp_name_valid(given))
-			return ax_fail(msg, "--name '%s' is not a region name ([a-z0-9][a-z0-9_.-]{0,30})",
+			return ax_fail(msg,
+				       "--name '%s' is not a region name ([a-z0-9][a-z0-9_.-]{0,30})",
 				       given);
 		strcpy(plan->name, given);
 	} else if (!plan->name[0] && qemu->guest[0]) {
@@ -198,8 +204,9 @@ static int run_on_region(const struct ax_args *args, struct emp_qemu_args *qemu)
 	if (!argv)
 		return ax_error("out of memory");
 	if (ax_has(args, "verbose")) {
-		fprintf(stderr, "emp-qemu: region %s: size %s, DRAM limit %s, %u tier(s)\n", plan.name,
-			ax_human_size(plan.bytes, size), ax_human_size(plan.dram, dram), spec.nr_tiers);
+		fprintf(stderr, "emp-qemu: region %s: size %s, DRAM limit %s, %u tier(s)\n",
+			plan.name, ax_human_size(plan.bytes, size),
+			ax_human_size(plan.dram, dram), spec.nr_tiers);
 		if (!ax_has(args, "dry-run"))
 			print_command(stderr, argv);
 	}

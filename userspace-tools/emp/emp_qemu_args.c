@@ -143,7 +143,8 @@ static int read_option(struct emp_qemu_args *args, const char *name, const char 
 	} else if (!strcmp(name, "machine") || !strcmp(name, "M")) {
 		while (next_part(&value, "type", key, part, PART)) {
 			if (!strcmp(key, "memory-backend"))
-				return ax_fail(msg, "the command line has both --mem-path SPEC and -machine memory-backend=%s: keep one",
+				return ax_fail(msg,
+					       "the command line has both --mem-path SPEC and -machine memory-backend=%s: keep one",
 					       part);
 			if (!strcmp(key, "memory.size") && ram_size(part, 1, machine_ram, msg))
 				return -1;
@@ -151,19 +152,22 @@ static int read_option(struct emp_qemu_args *args, const char *name, const char 
 	} else if (!strcmp(name, "numa")) {
 		while (next_part(&value, "type", key, part, PART)) {
 			if (!strcmp(key, "memdev"))
-				return ax_fail(msg, "-numa memdev=%s cannot be combined with --mem-path SPEC: QEMU wants all of the RAM from one or the other",
+				return ax_fail(msg,
+					       "-numa memdev=%s cannot be combined with --mem-path SPEC: QEMU wants all of the RAM from one or the other",
 					       part);
 		}
 	} else if (!strcmp(name, "overcommit") || !strcmp(name, "realtime")) {
 		while (next_part(&value, NULL, key, part, PART)) {
 			if ((!strcmp(key, "mem-lock") || !strcmp(key, "mlock")) && !is_off(part))
-				return ax_fail(msg, "-%s %s=%s would lock all guest memory in DRAM, which elastic memory cannot do: leave it out",
+				return ax_fail(msg,
+					       "-%s %s=%s would lock all guest memory in DRAM, which elastic memory cannot do: leave it out",
 					       name, key, part);
 		}
 	} else if (!strcmp(name, "object")) {
 		while (next_part(&value, "qom-type", key, part, PART)) {
 			if (!strcmp(key, "id") && !strcmp(part, EMP_QEMU_BACKEND))
-				return ax_fail(msg, "-object id=%s: emp-qemu uses that id itself, take another",
+				return ax_fail(msg,
+					       "-object id=%s: emp-qemu uses that id itself, take another",
 					       part);
 		}
 	} else if (!strcmp(name, "name")) {
@@ -201,7 +205,8 @@ static int find_mem_path(struct emp_qemu_args *args, struct ax_msg *msg)
 		if (!name)
 			continue;
 		if (!strncmp(name, "mem-path=", 9))
-			return ax_fail(msg, "QEMU does not take '%s': write %.*s SPEC, with a space",
+			return ax_fail(msg,
+				       "QEMU does not take '%s': write %.*s SPEC, with a space",
 				       args->argv[i], (int)(name + 8 - args->argv[i]),
 				       args->argv[i]);
 		if (!strcmp(name, "mem-path")) {

@@ -31,10 +31,12 @@ static int refuse_unbuilt(const struct emp_spec *spec, struct ax_msg *msg)
 		const struct emp_spec_tier *t = &spec->tiers[i];
 
 		if (t->type == EMP_SPEC_RDMA)
-			return ax_fail(msg, "RDMA donors (%s) are not built yet; use dram and block tiers, e.g. 'dram:1024|/dev/nvme0n1:8192:0'",
+			return ax_fail(msg,
+				       "RDMA donors (%s) are not built yet; use dram and block tiers, e.g. 'dram:1024|/dev/nvme0n1:8192:0'",
 				       t->location);
 		if (t->type == EMP_SPEC_MEMDEV)
-			return ax_fail(msg, "memory nodes (memdev node %u) are not built yet; use dram and block tiers, e.g. 'dram:1024|/dev/nvme0n1:8192:0'",
+			return ax_fail(msg,
+				       "memory nodes (memdev node %u) are not built yet; use dram and block tiers, e.g. 'dram:1024|/dev/nvme0n1:8192:0'",
 				       t->node);
 	}
 	return 0;
@@ -88,7 +90,8 @@ int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_regi
 	if (!plan->block)
 		plan->block = emp_sysfs_parameter("block_size", EMP_BLOCK_DEFAULT);
 	if (!plan->block || (plan->block & (plan->block - 1)))
-		return ax_fail(msg, "module parameter block_size is %u: not a power of two", plan->block);
+		return ax_fail(msg, "module parameter block_size is %u: not a power of two",
+			       plan->block);
 	if (!bytes)
 		return ax_fail(msg, "a region of size 0 makes no sense");
 	if (bytes > (uint64_t)INT64_MAX - plan->block)
@@ -113,7 +116,8 @@ int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_regi
 		total += usable;
 	}
 	if (total < plan->bytes && plan->dram < plan->bytes && !spec->overcommit)
-		return ax_fail(msg, "the tiers (%s) do not hold the region (%s); DRAM does not count: give larger tiers, or overcommit=1",
+		return ax_fail(msg,
+			       "the tiers (%s) do not hold the region (%s); DRAM does not count: give larger tiers, or overcommit=1",
 			       ax_human_size(total, sum), ax_human_size(plan->bytes, size));
 	if (spec->overcommit)
 		plan->flags |= EMP_F_OVERCOMMIT;

@@ -129,7 +129,8 @@ static int number(struct parser *p, struct span s, const char *what, uint64_t ma
 	case AX_NUM_JUNK:
 		if (max == MB_MAX && !ax_parse_size(s.at, s.len, &v)) {
 			snprintf(near, sizeof(near), "%llu", (unsigned long long)(v >> MB_SHIFT));
-			return fail(p, s.at, "%s is a number of MB without a suffix: '%.*s' is written %s",
+			return fail(p, s.at,
+				    "%s is a number of MB without a suffix: '%.*s' is written %s",
 				    what, SHOW(s), near);
 		}
 		break;
@@ -137,7 +138,8 @@ static int number(struct parser *p, struct span s, const char *what, uint64_t ma
 	return fail(p, s.at, "%s is not a number: '%.*s'", what, SHOW(s));
 }
 
-static int megabytes(struct parser *p, struct span s, const char *what, bool zero_ok, uint64_t *bytes)
+static int megabytes(struct parser *p, struct span s, const char *what, bool zero_ok,
+		     uint64_t *bytes)
 {
 	uint64_t mb;
 
@@ -302,7 +304,8 @@ static int parse_rdma(struct parser *p, struct span whole)
 	if (!cut(&rest, ':', &size)) {
 		near = copy(host, word, sizeof(word)) ? ax_nearest(word, heads) : NULL;
 		if (near)
-			return fail(p, whole.at, "unknown tier '%s'; did you mean '%s'?", word, near);
+			return fail(p, whole.at,
+				    "unknown tier '%s'; did you mean '%s'?", word, near);
 		return fail(p, whole.at + whole.len, "a donor needs two fields: HOST:MB:PORT");
 	}
 	tier = new_tier(p, whole, EMP_SPEC_RDMA);
@@ -429,7 +432,8 @@ static int parse_value(struct parser *p, enum emp_spec_key key, struct span s)
 		return yes_no(p, s, &spec->force);
 	case EMP_KEY_NAME:
 		if (!copy(s, spec->name, sizeof(spec->name)) || !emp_name_valid(spec->name))
-			return fail(p, s.at, "'%.*s' is not a region name ([a-z0-9][a-z0-9_.-]{0,30})",
+			return fail(p, s.at,
+				    "'%.*s' is not a region name ([a-z0-9][a-z0-9_.-]{0,30})",
 				    SHOW(s));
 		return 0;
 	case EMP_KEY_UID:

@@ -9,45 +9,50 @@
 #include "emp_sysfs.h"
 
 const struct emp_counter emp_counters[] = {
-	[EMP_C_FAULT_MINOR] = { "fault_minor", "Faults on subblocks that were resident" },
-	[EMP_C_FAULT_ZERO] = { "fault_zero", "Faults answered with zeros without I/O" },
-	[EMP_C_FAULT_FETCH] = { "fault_fetch", "Faults that started a fetch from a tier" },
-	[EMP_C_FAULT_WAIT] = { "fault_wait", "Faults that joined a fetch under way" },
-	[EMP_C_EVICT_CLEAN] = { "evict_clean", "Subblocks freed without writing, a valid copy being below" },
-	[EMP_C_EVICT_ZERO] = { "evict_zero", "Subblocks freed and remembered as zero" },
-	[EMP_C_EVICT_WRITTEN] = { "evict_written", "Subblocks freed after they were written to a tier" },
+	[EMP_C_FAULT_MINOR] = { "fault_minor", "Faults on subblocks that were in DRAM" },
+	[EMP_C_FAULT_ZERO] = { "fault_zero",
+	  "Faults on subblocks that nobody had written, no I/O" },
+	[EMP_C_FAULT_FETCH] = { "fault_fetch", "Faults that began a read from a tier" },
+	[EMP_C_FAULT_WAIT] = { "fault_wait", "Faults that slept for a read or a write" },
+	[EMP_C_EVICT_CLEAN] = { "evict_clean",
+	  "Subblocks freed without writing, a valid copy being below" },
+	[EMP_C_EVICT_ZERO] = { "evict_zero", "Subblocks freed that were all zero" },
+	[EMP_C_EVICT_WRITTEN] = { "evict_written",
+	  "Subblocks freed after they were written to a tier" },
 	[EMP_C_FETCH_BYTES] = { "fetch_bytes", "Bytes read from tiers by fetches" },
 	[EMP_C_WB_BYTES] = { "wb_bytes", "Bytes written to tiers by write-back" },
 	{ "fault_nowait", "Faults answered with a retry because the caller must not wait" },
 	{ "fault_async", "Faults taken for KVM's asynchronous page faults" },
-	{ "fault_mkwrite", "First writes to a page mapped for reading" },
+	{ "fault_mkwrite", "Writes that made a clean subblock dirty" },
 	{ "fault_lost", "Faults on data that is lost" },
-	{ "fault_no_space", "Writes refused because no tier has room" },
-	{ "fault_timeout", "Faults that a tier did not answer before its deadline" },
+	{ "fault_no_space", "Faults that got no DRAM" },
+	{ "fault_timeout", "Faults not answered before the deadline" },
 	{ "fault_interrupted", "Waits ended by a signal" },
 	{ "fault_huge", "Faults answered with a 2 MiB mapping" },
 	{ "fault_around", "Pages mapped beside the one that faulted" },
+	{ "fault_memory", "Faults that waited for DRAM to become free" },
 	{ "fetch_subblocks", "Subblocks fetched from tiers" },
-	{ "prefetch_subblocks", "Subblocks fetched before they were asked for" },
-	{ "prefetch_dropped", "Prefetched subblocks evicted unused" },
+	{ "prefetch_subblocks", "Of the fetched subblocks those that nobody waited for" },
+	{ "prefetch_used", "Prefetched subblocks that were touched later" },
+	{ "prefetch_dropped", "Read-ahead that was not begun or failed" },
 	{ "read_retry", "Reads from a tier tried again" },
 	{ "read_error", "Reads from a tier that failed for good" },
 	{ "csum_error", "Subblocks whose checksum did not match" },
 	{ "evict_unmapped", "Blocks unmapped to see whether they are used" },
 	{ "evict_rescued", "Unmapped blocks that were used again before they were evicted" },
 	{ "evict_busy", "Blocks not evicted because somebody else holds them" },
-	{ "evict_direct", "Evictions done by a faulting task itself" },
+	{ "evict_direct", "Blocks evicted by a faulting thread" },
 	{ "wb_requests", "Write requests sent to tiers" },
-	{ "wb_error", "Write requests that failed" },
+	{ "wb_error", "Subblocks whose write failed" },
 	{ "wb_redirtied", "Subblocks written to while they were written back" },
-	{ "wb_no_space", "Write-backs that found no room on any tier" },
+	{ "wb_no_space", "Subblocks that found no room on any tier" },
 	{ "dirtied_bytes", "Bytes that became dirty" },
 	{ "discard_subblocks", "Subblocks discarded by fallocate" },
 	{ "huge_split", "Blocks that went from one large page to subblocks" },
-	{ "huge_fallback", "Large pages that could not be allocated" },
-	{ "hwpoison", "Pages poisoned by the hardware" },
-	{ "demoted", "Subblocks moved to a slower tier" },
-	{ "migrate_error", "Moves between tiers that failed" },
+	{ "huge_fallback", "Faults that wanted 2 MiB and took subblocks" },
+	{ "hwpoison", "Subblocks hit by a hardware memory error" },
+	{ "demoted", "Blocks moved to a slower tier" },
+	{ "migrate_error", "Blocks that could not be moved" },
 	{ "shrinker_freed", "Pages freed because the host was short of memory" },
 };
 
@@ -161,7 +166,6 @@ int emp_snapshot(const char *region, struct emp_snapshot *snap)
 	snap->time = now.tv_sec + now.tv_nsec / 1e9;
 	emp_sysfs_read_u64(region, "dram_limit", &snap->dram_limit);
 	emp_sysfs_read_u64(region, "resident", &snap->resident);
-	emp_sysfs_read_u64(region, "dirty", &snap->dirty);
 	for (unsigned int i = 0; i < emp_nr_counters; i++) {
 		snprintf(path, sizeof(path), "stats/%s", emp_counters[i].name);
 		snap->have[i] = !emp_sysfs_read_u64(region, path, &snap->counter[i]);
@@ -198,7 +202,8 @@ void emp_rates(const struct emp_snapshot *a, const struct emp_snapshot *b, struc
 
 	memset(r, 0, sizeof(*r));
 	r->seconds = s;
-	r->p50 = r->p99 = -1;
+	r->p50 = -1;
+	r->p99 = -1;
 	if (s <= 0)
 		return;
 #define RATE(id) rate(a->counter[id], b->counter[id], s)

@@ -48,7 +48,7 @@ struct emp_hist {
 
 struct emp_snapshot {
 	double time;		/* CLOCK_MONOTONIC, seconds */
-	uint64_t bytes, dram_limit, resident, dirty;
+	uint64_t bytes, dram_limit, resident;
 	uint64_t read_bytes, write_bytes;	/* over all tiers */
 	uint64_t counter[EMP_COUNTERS_MAX];
 	bool have[EMP_COUNTERS_MAX];		/* this kernel has the counter */

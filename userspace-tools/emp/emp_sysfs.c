@@ -43,8 +43,8 @@ static int read_file(const char *path, char out[EMP_SYSFS_VALUE])
 	}
 	close(fd);
 	out[have] = '\0';
-	if (have && out[have - 1] == '\n')
-		out[have - 1] = '\0';
+	while (have && (out[have - 1] == '\n' || out[have - 1] == ' '))
+		out[--have] = '\0';
 	return 0;
 }
 
@@ -91,7 +91,8 @@ int emp_sysfs_write(const char *name, const char *node, const char *value, struc
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0) {
 		if (errno == EACCES || errno == EPERM)
-			return ax_fail(msg, "%s: permission denied (run as root; some nodes are read-only)",
+			return ax_fail(msg,
+				       "%s: permission denied (run as root; some nodes are read-only)",
 				       path);
 		return ax_fail(msg, "%s: %s", path, strerror(errno));
 	}
@@ -103,8 +104,12 @@ int emp_sysfs_write(const char *name, const char *node, const char *value, struc
 	if (n >= 0)
 		err = EIO;
 	if (err == EDOM || err == ERANGE)
-		return ax_fail(msg, "%s: %s is out of range (see %s/%s/dram_min)", node, value,
+		return ax_fail(msg, "%s: %s is below the minimum (see %s/%s/dram_min)", node, value,
 			       emp_sysfs_root(), name);
+	if (err == ENOSPC)
+		return ax_fail(msg,
+			       "%s: with %s neither the tiers nor the DRAM hold the region (add a tier first)",
+			       node, value);
 	if (err == EINVAL)
 		return ax_fail(msg, "%s: the kernel does not accept '%s'", node, value);
 	return ax_fail(msg, "%s: %s", path, strerror(err));
@@ -179,25 +184,47 @@ static bool is_device(const char *text, dev_t dev)
 	return !stat(path, &st) && S_ISBLK(st.st_mode) && st.st_rdev == dev;
 }
 
-bool emp_sysfs_uses_device(dev_t dev)
+static enum emp_device_use tier_use(const char *region, const char *id, dev_t dev, uint64_t base,
+				    uint64_t bytes)
 {
-	char **regions = emp_sysfs_list("");
-	bool found = false;
+	uint64_t its_base = 0, its_bytes = 0;
+	char node[64], text[EMP_SYSFS_VALUE];
 
-	for (char **r = regions; r && *r && !found; r++) {
-		char dir[512], node[512], text[EMP_SYSFS_VALUE];
+	snprintf(node, sizeof(node), "tiers/%.32s/device", id);
+	if (emp_sysfs_read(region, node, text) || !is_device(text, dev))
+		return EMP_DEVICE_FREE;
+	snprintf(node, sizeof(node), "tiers/%.32s/base", id);
+	emp_sysfs_read_u64(region, node, &its_base);
+	snprintf(node, sizeof(node), "tiers/%.32s/bytes", id);
+	emp_sysfs_read_u64(region, node, &its_bytes);
+	return base < its_base + its_bytes && its_base < base + bytes ?
+	       EMP_DEVICE_OVERLAPS : EMP_DEVICE_BESIDE;
+}
+
+enum emp_device_use emp_sysfs_device_use(dev_t dev, uint64_t base, uint64_t bytes, char *who,
+					 size_t size)
+{
+	enum emp_device_use most = EMP_DEVICE_FREE;
+	char **regions = emp_sysfs_list("");
+
+	for (char **r = regions; r && *r; r++) {
+		char dir[128];
 		char **tiers;
 
-		snprintf(dir, sizeof(dir), "%.255s/tiers", *r);
+		snprintf(dir, sizeof(dir), "%.64s/tiers", *r);
 		tiers = emp_sysfs_list(dir);
-		for (char **t = tiers; t && *t && !found; t++) {
-			snprintf(node, sizeof(node), "tiers/%.255s/device", *t);
-			found = !emp_sysfs_read(*r, node, text) && is_device(text, dev);
+		for (char **t = tiers; t && *t; t++) {
+			enum emp_device_use use = tier_use(*r, *t, dev, base, bytes);
+
+			if (use <= most)
+				continue;
+			most = use;
+			snprintf(who, size, "tier %.32s of region %.64s", *t, *r);
 		}
 		emp_sysfs_free(tiers);
 	}
 	emp_sysfs_free(regions);
-	return found;
+	return most;
 }
 
 uint64_t emp_sysfs_parameter(const char *name, uint64_t fallback)

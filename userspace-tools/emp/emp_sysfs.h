@@ -16,7 +16,7 @@
 
 const char *emp_sysfs_root(void);
 
-/* Contents of NAME/NODE without the last newline; -1 with errno set. */
+/* Contents of NAME/NODE without spaces and newlines at the end; -1 with errno set. */
 int emp_sysfs_read(const char *name, const char *node, char out[EMP_SYSFS_VALUE]);
 int emp_sysfs_read_u64(const char *name, const char *node, uint64_t *value);
 /* -1 with a message that says what the kernel objected to. */
@@ -31,8 +31,15 @@ void emp_sysfs_free(char **names);
 
 /* Is there such a region? */
 bool emp_sysfs_exists(const char *name);
-/* Is the device behind a tier of any region? */
-bool emp_sysfs_uses_device(dev_t dev);
+/* What the tiers there are do with a range of a device. */
+enum emp_device_use {
+	EMP_DEVICE_FREE,	/* no tier is on the device */
+	EMP_DEVICE_BESIDE,	/* one is, but not on this range */
+	EMP_DEVICE_OVERLAPS,	/* one is on a part of the range; @who names it */
+};
+
+enum emp_device_use emp_sysfs_device_use(dev_t dev, uint64_t base, uint64_t bytes, char *who,
+					 size_t size);
 /* A module parameter (/sys/module/emp/parameters), or @fallback. */
 uint64_t emp_sysfs_parameter(const char *name, uint64_t fallback);
 

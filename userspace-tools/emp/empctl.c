@@ -23,13 +23,16 @@ static const struct ax_opt global_opts[] = {
 static const struct ax_opt create_opts[] = {
 	{ "size", 's', "SIZE", "size of the region, e.g. 8G; rounded up to whole blocks", "" },
 	{ "mem", 'm', "SPEC", "where its memory lives, see emp-spec(5)", "" },
-	{ "autodestroy", 'a', "yes|no", "yes: stay in the foreground and let the region go on exit (default no)", "yes no" },
-	{ "force", 'f', NULL, "use block devices that carry a file system or partition table", NULL },
+	{ "autodestroy", 'a', "yes|no",
+	  "yes: stay in the foreground and let the region go on exit (default no)", "yes no" },
+	{ "force", 'f', NULL, "use block devices that carry a file system or partition table",
+	  NULL },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct ax_opt tier_add_opts[] = {
-	{ "force", 'f', NULL, "use block devices that carry a file system or partition table", NULL },
+	{ "force", 'f', NULL, "use block devices that carry a file system or partition table",
+	  NULL },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
@@ -44,7 +47,8 @@ static const struct ax_opt stats_opts[] = {
 };
 
 static const struct ax_opt top_opts[] = {
-	{ "batch", 'b', NULL, "print plain lines, for logs and pipes (default unless on a terminal)", NULL },
+	{ "batch", 'b', NULL,
+	  "print plain lines, for logs and pipes (default unless on a terminal)", NULL },
 	{ "interval", 'i', "SECONDS", "time between two tables (default 2)", "" },
 	{ "count", 'n', "N", "end after N tables", "" },
 	{ NULL, 0, NULL, NULL, NULL }
@@ -53,7 +57,8 @@ static const struct ax_opt top_opts[] = {
 static const struct ax_opt record_opts[] = {
 	{ "out", 'o', "FILE", "CSV file to write", NULL },
 	{ "interval", 'i', "MS", "time between two samples in milliseconds (default 500)", "" },
-	{ "count", 'n', "N", "end after N samples (default: when the region goes, or a signal comes)", "" },
+	{ "count", 'n', "N",
+	  "end after N samples (default: when the region goes, or a signal comes)", "" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
@@ -64,27 +69,40 @@ static const struct ax_opt plot_opts[] = {
 };
 
 static const struct ax_opt events_opts[] = {
-	{ "follow", 'f', NULL, "go on until interrupted (default: end after the first events)", NULL },
-	{ "timeout", 't', "SECONDS", "end after that long without an event, with status 1 if there was none", "" },
+	{ "follow", 'f', NULL, "go on until interrupted (default: end after the first events)",
+	  NULL },
+	{ "timeout", 't', "SECONDS",
+	  "end after that long without an event, with status 1 if there was none", "" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct ax_cmd cmds[] = {
 	{ "region", "create", "NAME", "Create a region", 1, 1, create_opts, empctl_region_create },
-	{ "region", "destroy", "NAME", "Destroy a region that nobody has open", 1, 1, NULL, empctl_region_destroy },
+	{ "region", "destroy", "NAME", "Destroy a region that nobody has open", 1, 1, NULL,
+	  empctl_region_destroy },
 	{ "region", "list", NULL, "List the regions", 0, 0, NULL, empctl_region_list },
-	{ "region", "show", "[NAME]", "Show one region or all with every attribute", 0, 1, NULL, empctl_region_show },
-	{ "region", "set", "NAME KEY=VALUE...", "Change attributes, e.g. dram_limit=16G", 2, -1, NULL, empctl_region_set },
+	{ "region", "show", "[NAME]", "Show one region or all with every attribute", 0, 1, NULL,
+	  empctl_region_show },
+	{ "region", "set", "NAME KEY=VALUE...", "Change attributes, e.g. dram_limit=16G", 2, -1,
+	  NULL, empctl_region_set },
 	{ "tier", "show", "NAME", "Show the tiers of a region", 1, 1, NULL, empctl_tier_show },
-	{ "tier", "add", "NAME SPEC", "Attach tiers to a region, as the slowest", 2, 2, tier_add_opts, empctl_tier_add },
-	{ "tier", "remove", "NAME ID", "Drain a tier and detach it", 2, 2, tier_remove_opts, empctl_tier_remove },
-	{ "tier", "set", "NAME ID KEY=VALUE...", "Change deadline_ms or queue_depth of a tier", 3, -1, NULL, empctl_tier_set },
-	{ "stats", NULL, "[NAME]", "Print counters and latency percentiles of one region or all", 0, 1, stats_opts, empctl_stats },
-	{ "top", NULL, "[NAME]", "Show a live table of one region or all", 0, 1, top_opts, empctl_top },
-	{ "record", NULL, "NAME", "Sample a region into a CSV file", 1, 1, record_opts, empctl_record },
+	{ "tier", "add", "NAME SPEC", "Attach tiers to a region, as the slowest", 2, 2,
+	  tier_add_opts, empctl_tier_add },
+	{ "tier", "remove", "NAME ID", "Drain a tier and detach it", 2, 2, tier_remove_opts,
+	  empctl_tier_remove },
+	{ "tier", "set", "NAME ID KEY=VALUE...", "Change deadline_ms or queue_depth of a tier", 3,
+	  -1, NULL, empctl_tier_set },
+	{ "stats", NULL, "[NAME]", "Print counters and latency percentiles of one region or all", 0,
+	  1, stats_opts, empctl_stats },
+	{ "top", NULL, "[NAME]", "Show a live table of one region or all", 0, 1, top_opts,
+	  empctl_top },
+	{ "record", NULL, "NAME", "Sample a region into a CSV file", 1, 1, record_opts,
+	  empctl_record },
 	{ "plot", NULL, "FILE.csv", "Draw what record has written", 1, 1, plot_opts, empctl_plot },
-	{ "events", NULL, NULL, "Print events: regions and tiers that come, go, fail", 0, 0, events_opts, empctl_events },
-	{ "doctor", NULL, NULL, "Check what elastic memory needs on this machine", 0, 0, NULL, empctl_doctor },
+	{ "events", NULL, NULL, "Print events: regions and tiers that come, go, fail", 0, 0,
+	  events_opts, empctl_events },
+	{ "doctor", NULL, NULL, "Check what elastic memory needs on this machine", 0, 0, NULL,
+	  empctl_doctor },
 	{ "mount", NULL, NULL, "Mount empfs at /dev/emp", 0, 0, NULL, empctl_mount },
 	{ "umount", NULL, NULL, "Unmount it", 0, 0, NULL, empctl_umount },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL }
@@ -157,8 +175,9 @@ int empctl_set_nodes(const char *region, const char *prefix, char **pairs,
 		if (!*w) {
 			const char *near = ax_nearest(key, writable);
 
-			return ax_usage("'%s' cannot be set%s%s%s", key, near ? "; did you mean '" : "",
-					near ? near : "", near ? "'?" : "");
+			return ax_usage("'%s' cannot be set%s%s%s", key,
+					near ? "; did you mean '" : "", near ? near : "",
+					near ? "'?" : "");
 		}
 	}
 	for (char **p = pairs; *p; p++) {

@@ -61,7 +61,8 @@ static void kernel(struct report *r)
 	struct utsname u;
 
 	uname(&u);
-	sscanf(u.release, "%u.%u", &major, &minor);
+	if (sscanf(u.release, "%u.%u", &major, &minor) != 2)
+		major = 0;	/* judged as too old, and shown */
 	if (strcmp(u.machine, "x86_64"))
 		row(r, "machine", BAD, u.machine, "only x86_64 is supported");
 	row(r, "kernel", major > 6 || (major == 6 && minor >= 1) ? GOOD : BAD, u.release,
@@ -74,7 +75,8 @@ static bool lockdown(char *found, size_t size)
 	char text[128] = "", secure[8] = "";
 	int fd;
 
-	if (read_line("/sys/kernel/security/lockdown", text, sizeof(text)) && !strstr(text, "[none]")) {
+	if (read_line("/sys/kernel/security/lockdown", text, sizeof(text)) &&
+	    !strstr(text, "[none]")) {
 		snprintf(found, size, "lockdown: %s", text);
 		return true;
 	}
@@ -153,7 +155,8 @@ static void kvm(struct report *r)
 	if (there && !access("/dev/kvm", R_OK | W_OK))
 		row(r, "KVM", GOOD, "/dev/kvm", "");
 	else if (there)
-		row(r, "KVM", HINT, "/dev/kvm: permission denied", "sudo usermod -aG kvm $USER, then log in again");
+		row(r, "KVM", HINT, "/dev/kvm: permission denied",
+		    "sudo usermod -aG kvm $USER, then log in again");
 	else
 		row(r, "KVM", HINT, "no /dev/kvm",
 		    "sudo modprobe kvm_amd or kvm_intel; switch virtualization on in the firmware");
@@ -178,7 +181,8 @@ static void memcg(struct report *r)
 	char text[512] = "";
 	struct stat st;
 
-	if (read_line("/sys/fs/cgroup/cgroup.controllers", text, sizeof(text)) && strstr(text, "memory"))
+	if (read_line("/sys/fs/cgroup/cgroup.controllers", text, sizeof(text)) &&
+	    strstr(text, "memory"))
 		row(r, "memory cgroup", GOOD, "version 2", "");
 	else if (!stat("/sys/fs/cgroup/memory", &st))
 		row(r, "memory cgroup", GOOD, "version 1", "");
@@ -225,7 +229,8 @@ int empctl_doctor(const struct ax_args *args)
 	} else if (r.bad) {
 		printf("\n%u essential thing%s missing.\n", r.bad, r.bad == 1 ? " is" : "s are");
 	} else {
-		printf("\nElastic memory can be used here%s.\n", r.hints ? ", with the hints above" : "");
+		printf("\nElastic memory can be used here%s.\n",
+		       r.hints ? ", with the hints above" : "");
 	}
 	return r.bad ? AX_FAIL : AX_OK;
 }

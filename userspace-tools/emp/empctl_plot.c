@@ -43,6 +43,7 @@ struct panel {
 	const char *title;
 	const char *unit;
 	double scale;	/* values are divided by it */
+	bool log;	/* axis of decades: what is below 1 lies on the ground */
 	unsigned int nr;
 	struct series *series;
 };
@@ -56,7 +57,8 @@ static void csv_free(struct csv *csv)
 
 static int csv_row(struct csv *csv, char *line, const char *path, unsigned int lineno)
 {
-	double *more = reallocarray(csv->cell, (csv->rows + 1) * (size_t)csv->columns, sizeof(*more));
+	double *more = reallocarray(csv->cell, (csv->rows + 1) * (size_t)csv->columns,
+				    sizeof(*more));
 	unsigned int i = 0;
 
 	if (!more)
@@ -92,7 +94,8 @@ static int csv_read(const char *path, struct csv *csv)
 			ret = csv_row(csv, line, path, lineno);
 			continue;
 		}
-		for (char *w = strtok(line, ",\n"); w && csv->columns < COLUMNS_MAX; w = strtok(NULL, ",\n"))
+		for (char *w = strtok(line, ",\n"); w && csv->columns < COLUMNS_MAX;
+		     w = strtok(NULL, ",\n"))
 			csv->name[csv->columns++] = strdup(w);
 		if (!csv->columns || strcmp(csv->name[0], "time_s"))
 			ret = ax_error("%s: not a file of empctl record", path);
@@ -172,7 +175,8 @@ static void text(FILE *out, double x, double y, const char *class, const char *a
 	va_start(ap, fmt);
 	vsnprintf(buf, sizeof(buf), fmt, ap);
 	va_end(ap);
-	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\" text-anchor=\"%s\">", x, y, class, anchor);
+	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\" text-anchor=\"%s\">", x, y, class,
+		anchor);
 	for (const char *c = buf; *c; c++) {
 		if (*c == '<')
 			fputs("&lt;", out);
@@ -184,20 +188,37 @@ static void text(FILE *out, double x, double y, const char *class, const char *a
 	fputs("</text>\n", out);
 }
 
-static void path(FILE *out, const struct series *s, const double *x, unsigned int n, double bottom,
-		 double per_unit, double scale, bool area)
+/* A panel's vertical axis. */
+struct axis {
+	double bottom;		/* picture's y of value 0 (or 1, when logarithmic) */
+	double per_unit;	/* a unit's (a decade's) height */
+	double scale;
+	bool log;
+};
+
+static double height(const struct axis *axis, double value)
+{
+	value /= axis->scale;
+	if (axis->log)
+		value = value > 1 ? log10(value) : 0;
+	return axis->bottom - value * axis->per_unit;
+}
+
+static void path(FILE *out, const struct series *s, const double *x, unsigned int n,
+		 const struct axis *axis, bool area)
 {
 	if (area)
 		fprintf(out, "<path fill=\"%s\" fill-opacity=\"0.18\" stroke=\"none\" d=\"M%.1f %.1f",
-			s->colour, x[0], bottom);
+			s->colour, x[0], axis->bottom);
 	else
-		fprintf(out, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.8\" stroke-linejoin=\"round\"%s d=\"M%.1f %.1f",
-			s->colour, s->dashed ? " stroke-dasharray=\"6 4\"" : "", x[0],
-			bottom - s->y[0] / scale * per_unit);
+		fprintf(out, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.8\" "
+			"stroke-linejoin=\"round\"%s d=\"M%.1f %.1f", s->colour,
+			s->dashed ? " stroke-dasharray=\"6 4\"" : "", x[0],
+			height(axis, s->y[0]));
 	for (unsigned int i = area ? 0 : 1; i < n; i++)
-		fprintf(out, "L%.1f %.1f", x[i], bottom - s->y[i] / scale * per_unit);
+		fprintf(out, "L%.1f %.1f", x[i], height(axis, s->y[i]));
 	if (area)
-		fprintf(out, "L%.1f %.1fZ", x[n - 1], bottom);
+		fprintf(out, "L%.1f %.1fZ", x[n - 1], axis->bottom);
 	fputs("\"/>\n", out);
 }
 
@@ -216,45 +237,73 @@ static void legend(FILE *out, const struct panel *p, double y)
 	}
 }
 
-static void draw_panel(FILE *out, const struct panel *p, unsigned int index, const double *x,
-		       unsigned int n, double seconds)
+/* 20000 as 20k, 3000000 as 3M. */
+static void tick(FILE *out, double x, double y, double value)
 {
-	double top = TOP + index * (PANEL + GAP) + 26, bottom = top + PANEL;
-	double most = 0, step, per_unit, tstep;
+	const char *suffix = value >= 1e6 ? "M" : value >= 1e4 ? "k" : "";
+
+	text(out, x, y, "tick", "end", "%.10g%s",
+	     value / (value >= 1e6 ? 1e6 : value >= 1e4 ? 1e3 : 1), suffix);
+}
+
+static void line(FILE *out, double x1, double y1, double x2, double y2)
+{
+	fprintf(out, "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
+		x1, y1, x2, y2);
+}
+
+/* Choose the vertical axis for what is to be shown, and draw its grid. */
+static struct axis draw_axis(FILE *out, const struct panel *p, unsigned int n, double bottom)
+{
+	struct axis axis = { .bottom = bottom, .scale = p->scale, .log = p->log };
+	double most = 0, step;
 
 	for (unsigned int s = 0; s < p->nr; s++) {
 		for (unsigned int i = 0; i < n; i++)
 			most = fmax(most, p->series[s].y[i] / p->scale);
 	}
-	if (most <= 0)
-		most = 1;
-	step = nice_step(most * 1.05, 4);
-	most = ceil(most * 1.02 / step) * step;
-	per_unit = PANEL / most;
+	if (p->log) {
+		step = 1;
+		most = most > 10 ? ceil(log10(most)) : 1;
+	} else {
+		if (most <= 0)
+			most = 1;
+		step = nice_step(most * 1.05, 4);
+		most = ceil(most * 1.02 / step) * step;
+	}
+	axis.per_unit = PANEL / most;
+	for (double v = 0; v <= most * 1.0001; v += step) {
+		double y = bottom - v * axis.per_unit;
+
+		line(out, LEFT, y, WIDTH - RIGHT, y);
+		tick(out, LEFT - 8, y + 4, p->log ? pow(10, v) : v);
+	}
+	return axis;
+}
+
+static void draw_panel(FILE *out, const struct panel *p, unsigned int index, const double *x,
+		       unsigned int n, double seconds)
+{
+	double top = TOP + index * (PANEL + GAP) + 26, bottom = top + PANEL;
+	double step = nice_step(seconds, 10);
+	struct axis axis;
+
 	text(out, LEFT, top - 10, "title", "start", "%s (%s)", p->title, p->unit);
 	legend(out, p, top - 10);
-	for (double v = 0; v <= most * 1.0001; v += step) {
-		double y = bottom - v * per_unit;
-
-		fprintf(out, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n", LEFT, y,
-			WIDTH - RIGHT, y);
-		text(out, LEFT - 8, y + 4, "tick", "end", "%.10g", v);
-	}
-	tstep = nice_step(seconds, 10);
-	for (double t = 0; t <= seconds * 1.0001; t += tstep) {
+	axis = draw_axis(out, p, n, bottom);
+	for (double t = 0; t <= seconds * 1.0001; t += step) {
 		double tx = LEFT + t / seconds * (WIDTH - LEFT - RIGHT);
 
-		fprintf(out, "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", tx, top,
-			tx, bottom);
+		line(out, tx, top, tx, bottom);
 		text(out, tx, bottom + 16, "tick", "middle", "%.10g", t);
 	}
 	for (unsigned int s = 0; s < p->nr; s++) {
 		if (p->series[s].area)
-			path(out, &p->series[s], x, n, bottom, per_unit, p->scale, true);
-		path(out, &p->series[s], x, n, bottom, per_unit, p->scale, false);
+			path(out, &p->series[s], x, n, &axis, true);
+		path(out, &p->series[s], x, n, &axis, false);
 	}
-	fprintf(out, "<rect class=\"frame\" x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%d\"/>\n", LEFT, top,
-		WIDTH - LEFT - RIGHT, PANEL);
+	fprintf(out, "<rect class=\"frame\" x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%d\"/>\n",
+		LEFT, top, WIDTH - LEFT - RIGHT, PANEL);
 	if (index == PANELS - 1)
 		text(out, (LEFT + WIDTH - RIGHT) / 2.0, bottom + 34, "label", "middle", "time (s)");
 }
@@ -287,7 +336,6 @@ static void draw(FILE *out, const char *title, const struct csv *csv, struct pan
 
 static struct series residency[] = {
 	{ "resident", "#1f77b4", "resident", false, true, false, NULL },
-	{ "dirty", "#e4812b", "dirty", false, false, false, NULL },
 	{ "limit", "#c0392b", "dram_limit", false, false, true, NULL },
 };
 
@@ -303,12 +351,13 @@ static struct series traffic[] = {
 	{ "written", "#c0392b", "tier_write_bytes", true, false, false, NULL },
 };
 
-#define PANEL_OF(title, unit, scale, s) { title, unit, scale, sizeof(s) / sizeof((s)[0]), s }
+#define PANEL_OF(title, unit, scale, log, s) \
+	{ title, unit, scale, log, sizeof(s) / sizeof((s)[0]), s }
 
 static struct panel panels[PANELS] = {
-	PANEL_OF("DRAM held", "MiB", 1 << 20, residency),
-	PANEL_OF("Faults by kind", "per second", 1, faults),
-	PANEL_OF("Tier traffic", "MB/s", 1e6, traffic),
+	PANEL_OF("DRAM held", "MiB", 1 << 20, false, residency),
+	PANEL_OF("Faults by kind", "per second, logarithmic", 1, true, faults),
+	PANEL_OF("Tier traffic", "MB/s", 1e6, false, traffic),
 };
 
 int empctl_plot(const struct ax_args *args)
@@ -316,6 +365,7 @@ int empctl_plot(const struct ax_args *args)
 	const char *path = ax_value(args, "out"), *title = ax_value(args, "title");
 	unsigned int n;
 	struct csv csv;
+	double seconds;
 	double *x;
 	FILE *out;
 	int ret;
@@ -327,11 +377,12 @@ int empctl_plot(const struct ax_args *args)
 		ret = ax_error("%s: no time passes in it", args->argv[0]);
 	if (ret != AX_OK)
 		goto free_csv;
+	seconds = at(&csv, csv.rows - 1, 0);
 	n = csv.rows < POINTS_MAX ? csv.rows : POINTS_MAX;
 	x = calloc(n, sizeof(*x));
 	for (unsigned int p = 0; x && p < n; p++)
-		x[p] = LEFT + at(&csv, first_row(&csv, p + 1, n) - 1, 0) / at(&csv, csv.rows - 1, 0) *
-		       (WIDTH - LEFT - RIGHT);
+		x[p] = LEFT + (WIDTH - LEFT - RIGHT) *
+		       at(&csv, first_row(&csv, p + 1, n) - 1, 0) / seconds;
 	for (unsigned int i = 0; i < PANELS; i++) {
 		for (unsigned int s = 0; s < panels[i].nr; s++) {
 			if (!x || !fill(&csv, &panels[i].series[s], n)) {

@@ -13,7 +13,8 @@
 
 static void write_header(FILE *out)
 {
-	fputs("time_s,bytes,dram_limit,resident,dirty,tier_read_bytes,tier_write_bytes,p50_ns,p99_ns", out);
+	fputs("time_s,bytes,dram_limit,resident,tier_read_bytes,tier_write_bytes,p50_ns,p99_ns",
+	      out);
 	for (unsigned int i = 0; i < emp_nr_counters; i++)
 		fprintf(out, ",%s", emp_counters[i].name);
 	fputc('\n', out);
@@ -25,9 +26,9 @@ static void write_row(FILE *out, double start, const struct emp_snapshot *before
 	struct emp_rates rates;
 
 	emp_rates(before, now, &rates);
-	fprintf(out, "%.3f,%llu,%llu,%llu,%llu,%llu,%llu,%.0f,%.0f", now->time - start,
+	fprintf(out, "%.3f,%llu,%llu,%llu,%llu,%llu,%.0f,%.0f", now->time - start,
 		(unsigned long long)now->bytes, (unsigned long long)now->dram_limit,
-		(unsigned long long)now->resident, (unsigned long long)now->dirty,
+		(unsigned long long)now->resident,
 		(unsigned long long)now->read_bytes, (unsigned long long)now->write_bytes,
 		rates.p50, rates.p99);
 	for (unsigned int i = 0; i < emp_nr_counters; i++)
@@ -52,7 +53,8 @@ int empctl_record(const struct ax_args *args)
 		return AX_FAIL;
 	if (emp_snapshot(name, &before)) {
 		if (errno == EACCES)
-			return ax_error("the statistics of region %s are readable by root only", name);
+			return ax_error("the statistics of region %s are readable by root only",
+					name);
 		return ax_error("cannot read region %s: %s", name, strerror(errno));
 	}
 	out = fopen(path, "we");

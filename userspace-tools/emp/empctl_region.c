@@ -32,7 +32,8 @@ int empctl_region_create(const struct ax_args *args)
 	if (!size || !mem)
 		return ax_usage("region create needs --size SIZE and --mem SPEC");
 	if (!emp_name_valid(name))
-		return ax_usage("'%s' is not a region name ([a-z0-9][a-z0-9_.-]{0,30})", name);
+		return ax_usage("'%s' is not a region name ([a-z0-9][a-z0-9_.-]{0,30})",
+				name);
 	if (ax_parse_size(size, strlen(size), &bytes) || !bytes)
 		return ax_usage("--size: '%s' is not a size (e.g. 512M, 8G)", size);
 	if (autodestroy && strcmp(autodestroy, "yes") && strcmp(autodestroy, "no"))
@@ -40,8 +41,8 @@ int empctl_region_create(const struct ax_args *args)
 	if (emp_region_parse("--mem", mem, &spec, &msg))
 		return ax_usage("%s", msg.text);
 	if (spec.name[0] && strcmp(spec.name, name))
-		return ax_usage("the region is called %s on the command line and %s in the spec", name,
-				spec.name);
+		return ax_usage("the region is called %s on the command line and %s in the spec",
+				name, spec.name);
 	if (emp_region_plan(&spec, bytes, &plan, &msg))
 		return ax_error("%s", msg.text);
 	strcpy(plan.name, name);
@@ -85,7 +86,7 @@ static const struct attribute {
 	{ "dram_limit", true },
 	{ "dram_min", true },
 	{ "resident", true },
-	{ "dirty", true },
+	{ "dirty", false },
 	{ "block_size", true },
 	{ "subblock_size", true },
 	{ "map", false },
@@ -93,8 +94,9 @@ static const struct attribute {
 	{ "owner", false },
 	{ "high_free", true },
 	{ "low_free", true },
-	{ "readahead", false },
+	{ "readahead", true },
 	{ "lost_retry_ms", false },
+	{ "retain_ms", false },
 	{ "metadata_bytes", true },
 };
 
@@ -209,7 +211,8 @@ int empctl_region_list(const struct ax_args *args)
 int empctl_region_set(const struct ax_args *args)
 {
 	static const char *const writable[] = {
-		"dram_limit", "high_free", "low_free", "readahead", "lost_retry_ms", "evict", NULL
+		"dram_limit", "high_free", "low_free", "readahead", "lost_retry_ms", "retain_ms",
+		"evict", NULL
 	};
 
 	if (empctl_need_region(args->argv[0]))

@@ -93,8 +93,10 @@ static void prometheus_tiers(const struct region *regions, unsigned int n)
 		{ "write_bytes", "tier_write_bytes_total", "Bytes written to a tier", "counter" },
 		{ "reads", "tier_reads_total", "Read operations", "counter" },
 		{ "writes", "tier_writes_total", "Write operations", "counter" },
-		{ "read_errors", "tier_read_errors_total", "Read operations that failed", "counter" },
-		{ "write_errors", "tier_write_errors_total", "Write operations that failed", "counter" },
+		{ "read_errors", "tier_read_errors_total", "Read operations that failed",
+		  "counter" },
+		{ "write_errors", "tier_write_errors_total", "Write operations that failed",
+		  "counter" },
 		{ "timeouts", "tier_timeouts_total", "Operations past their deadline", "counter" },
 	};
 
@@ -141,8 +143,8 @@ static void prometheus_hist(const struct region *regions, unsigned int n, int id
 			below += h->bucket[b];
 			sum += h->bucket[b] * (b ? 0.75 * (double)(1ull << b) : 1) / 1e9;
 			if (b >= 8 && b <= 34)
-				printf("annex_emp_%s_bucket{region=\"%s\",le=\"%.9g\"} %llu\n", name,
-				       regions[i].name, (double)(1ull << b) / 1e9,
+				printf("annex_emp_%s_bucket{region=\"%s\",le=\"%.9g\"} %llu\n",
+				       name, regions[i].name, (double)(1ull << b) / 1e9,
 				       (unsigned long long)below);
 		}
 		printf("annex_emp_%s_bucket{region=\"%s\",le=\"+Inf\"} %llu\n", name,
@@ -161,9 +163,10 @@ static void prometheus(const struct region *regions, unsigned int n)
 		size_t offset;
 	} gauges[] = {
 		{ "size_bytes", "Size of a region", offsetof(struct emp_snapshot, bytes) },
-		{ "dram_limit_bytes", "DRAM limit of a region", offsetof(struct emp_snapshot, dram_limit) },
-		{ "resident_bytes", "DRAM that a region holds", offsetof(struct emp_snapshot, resident) },
-		{ "dirty_bytes", "DRAM that is newer than the tiers", offsetof(struct emp_snapshot, dirty) },
+		{ "dram_limit_bytes", "DRAM limit of a region", offsetof(struct emp_snapshot,
+		  dram_limit) },
+		{ "resident_bytes", "DRAM that a region holds", offsetof(struct emp_snapshot,
+		  resident) },
 	};
 
 	for (unsigned int k = 0; k < sizeof(gauges) / sizeof(gauges[0]); k++) {
@@ -172,8 +175,8 @@ static void prometheus(const struct region *regions, unsigned int n)
 			uint64_t v;
 
 			memcpy(&v, (const char *)&regions[i].snap + gauges[k].offset, sizeof(v));
-			printf("annex_emp_%s{region=\"%s\"} %llu\n", gauges[k].name, regions[i].name,
-			       (unsigned long long)v);
+			printf("annex_emp_%s{region=\"%s\"} %llu\n", gauges[k].name,
+			       regions[i].name, (unsigned long long)v);
 		}
 	}
 	for (unsigned int c = 0; c < emp_nr_counters; c++) {
@@ -196,7 +199,9 @@ static int print_all(const struct ax_args *args, const struct region *regions, u
 {
 	if (ax_has(args, "prometheus")) {
 		prometheus(regions, n);
-	} else if (ax_has(args, "json")) {
+		return AX_OK;
+	}
+	if (ax_has(args, "json")) {
 		json_t *array;
 
 		if (args->argc)
@@ -205,10 +210,9 @@ static int print_all(const struct ax_args *args, const struct region *regions, u
 		for (unsigned int i = 0; i < n; i++)
 			json_array_append_new(array, to_json(&regions[i]));
 		return empctl_print_json(array);
-	} else {
-		for (unsigned int i = 0; i < n; i++)
-			text(&regions[i]);
 	}
+	for (unsigned int i = 0; i < n; i++)
+		text(&regions[i]);
 	return AX_OK;
 }
 
@@ -224,7 +228,8 @@ int empctl_stats(const struct ax_args *args)
 		if (empctl_need_region(args->argv[0]))
 			return AX_FAIL;
 	} else {
-		names = all = emp_sysfs_list("");
+		all = emp_sysfs_list("");
+		names = all;
 	}
 	while (names && names[n])
 		n++;

@@ -53,6 +53,16 @@ static double latency(const char *region, const char *id, const char *node, doub
 	return emp_hist_quantile(&hist, q);
 }
 
+static const struct {
+	const char *key, *node;
+	double q;
+} quantiles[] = {
+	{ "read_p50_ns", "read_latency", 0.5 },
+	{ "read_p99_ns", "read_latency", 0.99 },
+	{ "write_p50_ns", "write_latency", 0.5 },
+	{ "write_p99_ns", "write_latency", 0.99 },
+};
+
 static json_t *tier_json(const char *region, const char *id)
 {
 	json_t *object = json_object();
@@ -67,10 +77,10 @@ static json_t *tier_json(const char *region, const char *id)
 		if (value)
 			json_object_set_new(object, *n, value);
 	}
-	json_object_set_new(object, "read_p50_ns", json_real(latency(region, id, "read_latency", 0.5)));
-	json_object_set_new(object, "read_p99_ns", json_real(latency(region, id, "read_latency", 0.99)));
-	json_object_set_new(object, "write_p50_ns", json_real(latency(region, id, "write_latency", 0.5)));
-	json_object_set_new(object, "write_p99_ns", json_real(latency(region, id, "write_latency", 0.99)));
+	for (unsigned int i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
+		json_object_set_new(object, quantiles[i].key,
+				    json_real(latency(region, id, quantiles[i].node,
+						      quantiles[i].q)));
 	return object;
 }
 
@@ -130,7 +140,8 @@ int empctl_tier_add(const struct ax_args *args)
 	if (emp_region_parse("spec", args->argv[1], &spec, &msg))
 		return ax_usage("%s", msg.text);
 	if (spec.has_dram)
-		return ax_usage("dram is no tier to add: empctl region set %s dram_limit=SIZE", name);
+		return ax_usage("dram is no tier to add: empctl region set %s dram_limit=SIZE",
+				name);
 	if (!spec.nr_tiers)
 		return ax_usage("the spec names no tier");
 	if (spec.given & ~(1u << EMP_KEY_FORCE | 1u << EMP_KEY_DEADLINE | 1u << EMP_KEY_QUEUE))

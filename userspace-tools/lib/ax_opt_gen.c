@@ -116,17 +116,38 @@ static void words(const struct ax_opt *opts)
 		printf(" --%s", opts->name);
 }
 
-static void value_cases(const struct ax_opt *opts)
+/* Was an option of that name in an earlier table of the program? */
+static bool seen_before(const struct ax_program *p, const struct ax_opt *opt)
+{
+	for (const struct ax_opt *o = p->opts; o && o->name; o++) {
+		if (o == opt)
+			return false;
+		if (!strcmp(o->name, opt->name))
+			return true;
+	}
+	for (const struct ax_cmd *c = p->cmds; c && c->object; c++) {
+		for (const struct ax_opt *o = c->opts; o && o->name; o++) {
+			if (o == opt)
+				return false;
+			if (!strcmp(o->name, opt->name))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What completes the argument of an option: its words, else a file. */
+static void value_cases(const struct ax_program *p, const struct ax_opt *opts)
 {
 	for (; opts && opts->name; opts++) {
-		if (!opts->arg)
+		if (!opts->arg || seen_before(p, opts))
 			continue;
+		printf("\t--%s)\n\t\tmapfile -t COMPREPLY < <(compgen ", opts->name);
 		if (opts->values)
-			printf("\t--%s)\n\t\tmapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\")\n\t\treturn\n\t\t;;\n",
-			       opts->name, opts->values);
+			printf("-W '%s'", opts->values);
 		else
-			printf("\t--%s)\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\t\treturn\n\t\t;;\n",
-			       opts->name);
+			printf("-f");
+		printf(" -- \"$cur\")\n\t\treturn\n\t\t;;\n");
 	}
 }
 
@@ -150,9 +171,9 @@ static void generate_bash(const struct ax_program *p)
 	words(p->opts);
 	words(ax_common_opts());
 	printf("'\n\n\tcase $prev in\n");
-	value_cases(p->opts);
+	value_cases(p, p->opts);
 	for (const struct ax_cmd *c = p->cmds; c && c->object; c++)
-		value_cases(c->opts);
+		value_cases(p, c->opts);
 	printf("\tesac\n\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	       "\t\t[[ ${COMP_WORDS[i]} == -* ]] || words+=(\"${COMP_WORDS[i]}\")\n\tdone\n");
 	if (!p->cmds) {
