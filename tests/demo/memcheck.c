@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A self-checking memory workload for a guest: fill more memory than the guest
+ * has DRAM, then read and rewrite it, by far the most often in a hot part of
+ * it, and compare every word read with what must be there. Every page holds
+ * words made from its number and its generation, so a page that is stale, zero
+ * or somebody else's is seen.
+ *
+ * usage: memcheck MEGABYTES SECONDS
+ */
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define PAGE		4096u
+#define WORDS		(PAGE / sizeof(uint64_t))
+#define WORD_STEP	37u	/* words of a page that are checked: every 37th */
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15u;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+	return x ^ (x >> 31);
+}
+
+static void fill(uint64_t *page, uint64_t nr, uint32_t generation)
+{
+	for (unsigned int i = 0; i < WORDS; i++)
+		page[i] = mix(nr << 32 ^ (uint64_t)generation << 10 ^ i);
+}
+
+static unsigned int check(const uint64_t *page, uint64_t nr, uint32_t generation)
+{
+	unsigned int bad = 0;
+
+	for (unsigned int i = nr % WORD_STEP; i < WORDS; i += WORD_STEP)
+		bad += page[i] != mix(nr << 32 ^ (uint64_t)generation << 10 ^ i);
+	return bad;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t pages, reads = 0, writes = 0, bad = 0, seed = 1;
+	uint32_t *generation;
+	double start, end;
+	uint64_t *mem;
+
+	if (argc != 3 || atol(argv[1]) <= 0 || atol(argv[2]) <= 0) {
+		fprintf(stderr, "usage: memcheck MEGABYTES SECONDS\n");
+		return 2;
+	}
+	pages = (uint64_t)atol(argv[1]) << 8;
+	generation = calloc(pages, sizeof(*generation));
+	mem = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!generation || mem == MAP_FAILED) {
+		perror("memcheck");
+		return 1;
+	}
+	start = now();
+	for (uint64_t i = 0; i < pages; i++)
+		fill(mem + i * WORDS, i, 0);
+	printf("memcheck: filled %s MiB in %.1f s\n", argv[1], now() - start);
+	fflush(stdout);
+
+	end = now() + atol(argv[2]);
+	while (now() < end && !bad) {
+		for (unsigned int k = 0; k < 256; k++) {
+			uint64_t rnd = mix(seed++), nr = rnd % pages;
+
+			/* Nine of ten accesses go to an eighth of the memory. */
+			if (rnd >> 60 < 15)
+				nr = nr / 8;
+			bad += check(mem + nr * WORDS, nr, generation[nr]);
+			reads++;
+			if (rnd >> 32 & 3)
+				continue;
+			fill(mem + nr * WORDS, nr, ++generation[nr]);
+			writes++;
+		}
+	}
+	for (uint64_t i = 0; i < pages && !bad; i++, reads++)
+		bad += check(mem + i * WORDS, i, generation[i]);
+
+	printf("memcheck: %" PRIu64 " pages read, %" PRIu64 " rewritten, %" PRIu64 " wrong words\n",
+	       reads, writes, bad);
+	printf("memcheck: %s\n", bad ? "FAILED" : "all of it right");
+	return bad ? 1 : 0;
+}
