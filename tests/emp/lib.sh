@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# shellcheck disable=SC2034 # variables are for those who source this
+#
 # What the tests of emp.ko share. A test sources this file and looks like
 #
 #	. "${0%/*}/lib.sh"
@@ -43,7 +45,6 @@ declare -A variant=(
 	[auto]="block=2M,subblock=64K,map=auto"
 	[huge]="block=2M,subblock=64K,map=huge"
 )
-# shellcheck disable=SC2034 # for those who source this
 variants=(small-4k small-64k small-2m auto huge)
 
 # --- KTAP ----------------------------------------------------------------------
@@ -124,7 +125,7 @@ t_case_end()
 
 	set +eE
 	trap - ERR EXIT
-	kill_jobs
+	kill_jobs || { note "a background job cannot be killed"; status=1; }
 	for region in "$sys"/*/; do
 		[ -d "$region" ] || continue
 		region=$(basename "$region")
@@ -229,10 +230,14 @@ kill_jobs()
 	local job
 
 	for job in $(jobs -p); do
-		kill -KILL "$job" 2>/dev/null
+		kill -KILL "$job"
 	done
-	wait 2>/dev/null
-	return 0
+	wait_until 60 no_jobs
+} 2>/dev/null
+
+no_jobs()
+{
+	[ -z "$(jobs -pr)" ]
 }
 
 as_user()	# UID COMMAND...

@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Regions used in every way there is, by many threads and processes, while the
+# DRAM limit moves. Each word is checked: src/stress.c and src/cells.h.
+#
+# lab: --kernel 6.12 --mem 4G --nvme 256M
+# time: 900
+set -u
+# shellcheck source=tests/emp/lib.sh
+. "${0%/*}/lib.sh"
+
+direct=/dev/nvme0n1		# for O_DIRECT, with real asynchronous DMA
+
+# Sizes for a form: MB of the region, of DRAM (a quarter to a third).
+size_of()	# VARIANT
+{
+	case $1 in
+	small-4k | small-64k) echo 96 24 ;;
+	*) echo 224 64 ;;
+	esac
+}
+
+make_region()	# NAME VARIANT
+{
+	local mb dram
+
+	read -r mb dram < <(size_of "$2")
+	region "$1" "$mb" "$dram" "${variant[$2]}"
+}
+
+# Move the limit between its minimum and what the region had at first.
+limit_moves()	# REGION
+{
+	local min max part
+
+	min=$(attr "$1" dram_min)
+	max=$(attr "$1" dram_limit)
+	while set_attr "$1" dram_limit "$min"; do
+		sleep 0.3
+		for part in 5 2 1; do
+			set_attr "$1" dram_limit $((min + (max - min) / part))
+			sleep 0.2
+		done
+	done
+}
+
+# stress_as VARIANT PROCS THREADS OPS [OPTION]...: with a limit that moves
+stress_as()
+{
+	make_region vm0 "$1"
+	limit_moves vm0 &
+	"$bin/stress" /dev/emp/vm0 --seconds "$seconds" --procs "$2" --threads "$3" \
+		--direct "$direct" --fill --ops "$4" "${@:5}"
+	region_note vm0
+	(($(stat vm0 fault_fetch) > 0)) || fail "nothing was ever fetched"
+}
+
+t_begin
+modprobe nvme
+wait_until 10 test -b "$direct" || { echo "Bail out! no $direct"; exit 1; }
+
+for v in "${variants[@]}"; do
+	t_run "threads-$v" stress_as "$v" 1 6 rw
+	t_run "processes-$v" stress_as "$v" 3 2 rw
+	t_run "discard-$v" stress_as "$v" 2 3 discard
+	t_run "mappings-$v" stress_as "$v" 2 3 unaligned,remap,protect,readonly
+	t_run "fork-$v" stress_as "$v" 2 2 fork,kill
+	t_run "advice-$v" stress_as "$v" 2 2 madvise,mlock
+	t_run "proc-$v" stress_as "$v" 2 2 proc,uffd
+	t_run "gup-$v" stress_as "$v" 2 3 direct,processvm,procmem,splice,ptrace
+	t_run "all-$v" stress_as "$v" 3 2 all
+done
+t_end
