@@ -4,7 +4,7 @@
  *
  * libFuzzer:	clang -fsanitize=fuzzer,address,undefined fuzz_spec.c ...
  * Without it:	-DFUZZ_STANDALONE: mutates its own seeds, always the same way;
- *		the first argument or ANNEX_FUZZ_N is the number of rounds.
+ *		the first argument or ANNEX_FUZZ_COUNT is the number of rounds.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -184,8 +184,8 @@ static size_t mutate(char *text, size_t len)
 
 int main(int argc, char **argv)
 {
-	const char *rounds = argc > 1 ? argv[1] : getenv("ANNEX_FUZZ_N");
-	unsigned long n = rounds ? strtoul(rounds, NULL, 10) : 200000;
+	const char *rounds = argc > 1 ? argv[1] : getenv("ANNEX_FUZZ_COUNT");
+	unsigned long n = rounds && *rounds ? strtoul(rounds, NULL, 10) : 200000;
 	char text[TEXT_MAX];
 
 	printf("KTAP version 1\n1..1\n");

@@ -104,9 +104,6 @@ int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_regi
 	} else {
 		plan->dram = spec->has_dram ? spec->dram : EMP_DRAM_DEFAULT;
 	}
-	if (plan->dram > plan->bytes)
-		plan->dram = plan->bytes;	/* more could never be used */
-
 	for (unsigned int i = 0; i < spec->nr_tiers; i++) {
 		uint64_t usable = tier_bytes(&spec->tiers[i], plan->block);
 
