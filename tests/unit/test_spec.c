@@ -187,10 +187,11 @@ static void describe(const struct emp_spec *s, char *out, size_t size)
 		const struct emp_spec_tier *t = &s->tiers[i];
 
 		if (t->type == EMP_SPEC_BLOCK)
-			add(out, size, " block:%s:%" PRIu64 "M@%" PRIu64 "M", t->location, t->bytes / MB,
-			    t->base / MB);
+			add(out, size, " block:%s:%" PRIu64 "M@%" PRIu64 "M",
+			    t->location, t->bytes / MB, t->base / MB);
 		else if (t->type == EMP_SPEC_RDMA)
-			add(out, size, " rdma:%s:%" PRIu64 "M:%u", t->location, t->bytes / MB, t->port);
+			add(out, size, " rdma:%s:%" PRIu64 "M:%u", t->location,
+			    t->bytes / MB, t->port);
 		else
 			add(out, size, " memdev:%" PRIu64 "M:%s%u", t->bytes / MB,
 			    t->user_buffer ? "-" : "", t->node);
@@ -244,8 +245,8 @@ static void test_bad(const struct bad *t)
 		ok = error.column == t->column && strstr(error.text, t->words) &&
 		     !strchr(error.text, '\n');
 		if (!ok)
-			printf("# expected column %u, '%s'; found column %u: %s\n", t->column, t->words,
-			       error.column, error.text);
+			printf("# expected column %u, '%s'; found column %u: %s\n", t->column,
+			       t->words, error.column, error.text);
 	}
 	result(ok, *t->text ? t->text : "(nothing)");
 }
