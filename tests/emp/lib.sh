@@ -11,7 +11,7 @@
 #	{
 #		region vm0 256 64 map=small
 #		"$bin/fill" /dev/emp/vm0
-#		(($(stat vm0 evict_clean) > 0)) || fail "nothing was evicted"
+#		(($(counter vm0 evict_clean) > 0)) || fail "nothing was evicted"
 #	}
 #	t_run evicts evicts
 #	t_end
@@ -155,6 +155,7 @@ no_regions()
 }
 
 # t_begin [PARAMETER=VALUE]...: load the module and mount empfs
+# shellcheck disable=SC2120 # most have none
 t_begin()
 {
 	exec 2>&1
@@ -284,7 +285,7 @@ set_attr()	# REGION NAME VALUE
 	echo "$3" >"$sys/$1/$2"
 }
 
-stat()	# REGION COUNTER
+counter()	# REGION NAME
 {
 	cat "$sys/$1/stats/$2"
 }
