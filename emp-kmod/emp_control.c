@@ -29,8 +29,10 @@ static int emp_copy_in(void *dst, size_t size, const void __user *arg)
 
 	if (get_user(usize, (const u32 __user *)arg))
 		return -EFAULT;
-	if (usize < sizeof(u32) * 2 || usize > PAGE_SIZE)
+	if (usize < sizeof(u32) * 2)
 		return -EINVAL;
+	if (usize > PAGE_SIZE)
+		return -E2BIG;
 	return copy_struct_from_user(dst, size, arg, usize);
 }
 
@@ -181,6 +183,10 @@ static int emp_ioc_tier_add(void __user *arg)
 	if (a.flags)
 		return -EINVAL;
 	usize = a.size;
+	/* Can the id be given back? Better to know before it is too late. */
+	err = emp_copy_out(arg, &a, sizeof(a), usize);
+	if (err)
+		return err;
 	r = emp_control_get(a.name);
 	if (IS_ERR(r))
 		return PTR_ERR(r);

@@ -153,6 +153,7 @@ static int emp_discard_part(struct emp_region *r, u64 off, size_t len)
 		if (got == EMP_GET_MEMORY) {
 			if (emp_reclaim_stuck(r))
 				return -ENOSPC;
+			emp_reclaim_waiting(r);
 			emp_reclaim_kick(r);
 			if (wait_event_killable_timeout(r->free_wait, emp_free_pages(r) > 0,
 							HZ / 10) < 0)

@@ -95,6 +95,7 @@ static vm_fault_t emp_fault_wait(struct emp_region *r, struct vm_fault *vmf, u64
 	}
 	if (memory) {
 		emp_count(r, fault_memory);
+		emp_reclaim_waiting(r);
 		if (emp_free_pages(r) >= n)
 			emp_reclaim_pressure(r);
 		else

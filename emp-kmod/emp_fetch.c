@@ -75,7 +75,7 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 {
 	u64 i, s = emp_folio_sub(r, folio), n = 1;
 	u32 b = emp_block_of(r, s);
-	u64 age = emp_folio_age(folio);
+	u64 now = local_clock(), age = now - (unsigned long)folio->private;
 	unsigned long flags;
 	bool huge;
 
@@ -83,7 +83,7 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
 	huge = r->bent[b].flags & EMP_B_HUGE;
 	if (!err) {
-		emp_folio_stamp(folio);
+		folio->private = (void *)(unsigned long)now;
 		r->sub[s] |= EMP_S_UPTODATE | (ahead ? EMP_S_AHEAD : 0);
 		if (huge)
 			n = emp_subs_per_block(r);
@@ -104,7 +104,7 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 		emp_count_add(r, fetch_subblocks, n);
 		if (ahead)
 			emp_count(r, prefetch_subblocks);
-		emp_hist_add(r, fault_fetch_ns, age);
+		emp_hist_add(r, fault_fetch_ns, max_t(s64, age, 0));
 		return;
 	}
 	emp_folio_drop(r, folio);

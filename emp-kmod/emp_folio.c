@@ -63,6 +63,7 @@ void emp_folio_drop(struct emp_region *r, struct folio *folio)
 	atomic_long_sub(folio_nr_pages(folio), &r->resident);
 	folio->private = NULL;
 	folio_put(folio);
+	WRITE_ONCE(r->freed, READ_ONCE(r->freed) + 1);
 	if (READ_ONCE(r->stuck_since))
 		WRITE_ONCE(r->stuck_since, 0);
 	if (waitqueue_active(&r->free_wait))

@@ -5,7 +5,9 @@
  * A block of which nothing is in DRAM is copied, subblock by subblock, through
  * a folio of our own into a slot elsewhere, and then switched over. EMP_B_MIGRATE
  * is set when the copy begins; whatever else happens to the block (a fetch, a
- * discard, a write) clears it, and then the copy is thrown away.
+ * discard, a write) clears it, and then the copy is thrown away. One migration
+ * of a region at a time (migrate_lock): a bit that is set again would otherwise
+ * be taken for the first one's.
  *
  * Demotion: when a tier that has a slower one behind it is nearly full, the
  * blocks that were evicted longest ago go down, until there is room again. The
@@ -31,6 +33,8 @@ struct emp_sync {
 	struct completion done;
 	struct kref ref;
 	struct folio *folio;
+	atomic_t over;		/* whoever comes second, waiter or end, sees it set */
+	u32 slot;		/* to be freed by a late end; EMP_NO_SLOT */
 	int error;
 };
 
@@ -47,12 +51,19 @@ static void emp_sync_done(struct emp_io *io)
 	struct emp_sync *y = io->owner;
 
 	y->error = io->error;
+	if (atomic_xchg(&y->over, 1) && y->slot != EMP_NO_SLOT)
+		emp_slot_free(io->tier->region, y->slot);
 	io->tier->ops->io_free(io);
 	complete(&y->done);
 	kref_put(&y->ref, emp_sync_free);
 }
 
-static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *folio, size_t len)
+/*
+ * Read or write, and wait as long as the tier's deadline. -ETIMEDOUT: the
+ * request is still under way, and frees @slot when it ends.
+ */
+static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *folio, size_t len,
+		       u32 slot)
 {
 	struct emp_sync *y = kzalloc(sizeof(*y), GFP_KERNEL);
 	struct emp_io *io;
@@ -65,6 +76,7 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	kref_get(&y->ref);
 	folio_get(folio);
 	y->folio = folio;
+	y->slot = slot;
 	atomic_inc(&t->inflight);
 	io = t->ops->io_alloc(t, write, pos, 1, GFP_NOIO);
 	io->done = emp_sync_done;
@@ -72,17 +84,23 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	io->ahead = !write;
 	t->ops->io_add(io, folio, 0, len);
 	emp_tier_submit(io);
-	if (!wait_for_completion_timeout(&y->done, msecs_to_jiffies(t->deadline_ms)))
+	if (!wait_for_completion_timeout(&y->done, msecs_to_jiffies(t->deadline_ms)) &&
+	    !atomic_xchg(&y->over, 1)) {
 		err = -ETIMEDOUT;
-	else
+	} else {
+		wait_for_completion(&y->done);	/* it ended, or is just ending */
 		err = y->error;
+	}
 	kref_put(&y->ref, emp_sync_free);
 	return err;
 }
 
-/* Copy the valid subblocks of @b from slot to slot; VALID was seen in @valid. */
+/*
+ * Copy the valid subblocks of @b from slot to slot. *late: a write into the new
+ * slot is under way still, and will free it.
+ */
 static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u32 old,
-			  struct emp_tier *to, u32 new)
+			  struct emp_tier *to, u32 new, bool *late)
 {
 	u64 first = emp_first_sub(r, b);
 	size_t len = 1UL << r->sub_shift;
@@ -97,14 +115,17 @@ static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u3
 		folio = folio_alloc(GFP_KERNEL | __GFP_NOWARN, emp_sub_order(r));
 		if (!folio)
 			return -ENOMEM;
-		err = emp_sync_io(from, false, emp_tier_pos(from, old) + i * len, folio, len);
+		err = emp_sync_io(from, false, emp_tier_pos(from, old) + i * len, folio, len,
+				  EMP_NO_SLOT);
 		if (!err && r->csum &&
 		    emp_folio_csum(folio, 0, len, first + i) != READ_ONCE(r->csum[first + i])) {
 			emp_count(r, csum_error);
 			err = -EILSEQ;
 		}
-		if (!err)
-			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len);
+		if (!err) {
+			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len, new);
+			*late = err == -ETIMEDOUT;
+		}
 		folio_put(folio);
 	}
 	return err;
@@ -122,8 +143,10 @@ static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from,
 	u32 old, new = EMP_NO_SLOT;
 	struct emp_tier *to = NULL;
 	unsigned long flags, any = 0;
+	bool late = false;
 	int err;
 
+	mutex_lock(&r->migrate_lock);
 	spin_lock_irqsave(lock, flags);
 	old = e->slot;
 	err = 0;
@@ -146,25 +169,26 @@ static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from,
 	e->flags |= EMP_B_MIGRATE;
 	spin_unlock_irqrestore(lock, flags);
 
-	err = emp_copy_block(r, b, from, old, to, new);
+	err = emp_copy_block(r, b, from, old, to, new, &late);
 
 	spin_lock_irqsave(lock, flags);
 	if (!err && e->flags & EMP_B_MIGRATE) {
 		e->slot = new;
 		emp_slot_free(r, old);
 	} else {
-		if (err != -ETIMEDOUT)
+		if (!late)
 			emp_slot_free(r, new);
-		/* else a write into it may yet come: the slot stays taken */
 		err = err ?: -EAGAIN;
 	}
 	e->flags &= ~EMP_B_MIGRATE;
 	spin_unlock_irqrestore(lock, flags);
 	emp_tier_put(from);
 	emp_tier_put(to);
+	mutex_unlock(&r->migrate_lock);
 	return err;
 unlock:
 	spin_unlock_irqrestore(lock, flags);
+	mutex_unlock(&r->migrate_lock);
 	return err;
 }
 
@@ -255,8 +279,13 @@ void emp_demote_check(struct emp_region *r, struct emp_tier *t)
 		queue_work(system_unbound_wq, &r->demote_work);
 }
 
-/* What of @b is in DRAM no longer has a copy on @t. Block @b then has no slot, or an error. */
-static int emp_drain_resident(struct emp_region *r, u32 b, struct emp_tier *t)
+/**
+ * emp_migrate_evacuate - what of @b is in DRAM no longer has a copy on @t
+ *
+ * The rest of the block is fetched. Return: 0 the block has no slot on @t any
+ * more, -EAGAIN a fetch or a write is under way, -EIO a part is lost.
+ */
+int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 {
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct emp_bent *e = &r->bent[b];
@@ -279,7 +308,7 @@ static int emp_drain_resident(struct emp_region *r, u32 b, struct emp_tier *t)
 		any |= w;
 		if ((w & (EMP_S_PRESENT | EMP_S_UPTODATE)) != (EMP_S_PRESENT | EMP_S_UPTODATE) ||
 		    w & (EMP_S_WB | EMP_S_DIRTY))
-			continue;
+			continue;	/* VALID is not set, or not yet to be touched */
 		if (step > 1 || w & EMP_S_VALID) {
 			emp_mark_dirty(r, b, s, &w);
 			r->sub[s] = w;
@@ -318,7 +347,7 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 		for (b = 0; b < r->nr_blocks; b++) {
 			err = emp_migrate_block(r, b, t, 0);
 			if (err == -EAGAIN)
-				err = emp_drain_resident(r, b, t);
+				err = emp_migrate_evacuate(r, b, t);
 			if (err && err != -EAGAIN) {
 				emp_count(r, migrate_error);
 				worst = err;
@@ -329,8 +358,10 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 				return -ETIMEDOUT;
 			cond_resched();
 		}
-		if (worst && worst != -EAGAIN)
-			return worst == -ENOSPC ? -ENOSPC : -EIO;
+		if (worst == -ENOSPC || worst == -ENOMEM || worst == -ETIMEDOUT)
+			return worst;
+		if (worst)
+			return -EIO;
 		if (READ_ONCE(t->used))
 			schedule_timeout_interruptible(1);
 	}
@@ -340,6 +371,7 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 void emp_migrate_init(struct emp_region *r)
 {
 	INIT_WORK(&r->demote_work, emp_demote_work);
+	mutex_init(&r->migrate_lock);
 }
 
 /** emp_migrate_stop - no demotion from now on */

@@ -54,6 +54,13 @@ void emp_reclaim_pressure(struct emp_region *r)
 	emp_reclaim_kick(r);
 }
 
+/** emp_reclaim_waiting - somebody waits for DRAM; any folio that is freed ends that */
+void emp_reclaim_waiting(struct emp_region *r)
+{
+	if (!READ_ONCE(r->stuck_since))
+		WRITE_ONCE(r->stuck_since, jiffies | 1);
+}
+
 /** emp_reclaim_stuck - has nothing been freed for longer than anybody should wait? */
 bool emp_reclaim_stuck(struct emp_region *r)
 {
@@ -140,6 +147,7 @@ static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, bool *
 		r->sub[s] = (w & ~EMP_S_DIRTY) | EMP_S_WB;
 		folio->private = (void *)1UL;	/* ours, until emp_wb_folio() is through */
 		atomic_long_dec(&r->dirty);
+		atomic_long_add(folio_nr_pages(folio), &r->wb_pages);
 		folio_ref_unfreeze(folio, 1);
 		*writes = true;
 	}
@@ -218,15 +226,20 @@ bool emp_reclaim_direct(struct emp_region *r)
  */
 static void emp_reclaim_run(struct emp_region *r)
 {
+	unsigned long freed = READ_ONCE(r->freed), now;
 	u32 vain = 0;
 
 	while (!kthread_should_stop()) {
-		long want = READ_ONCE(r->high_free) - emp_free_pages(r);
+		long want = READ_ONCE(r->high_free) - emp_free_pages(r) -
+			    atomic_long_read(&r->wb_pages);
 		u32 blocks = DIV_ROUND_UP(max(want, 1L), 1L << emp_block_order(r));
 
 		if (want <= 0)
 			return;
-		if (emp_reclaim_round(r, clamp(blocks, 4u, EMP_BATCH), vain >= EMP_FORCE_AFTER)) {
+		emp_reclaim_round(r, clamp(blocks, 4u, EMP_BATCH), vain >= EMP_FORCE_AFTER);
+		now = READ_ONCE(r->freed);
+		if (now != freed || atomic_long_read(&r->wb_pages)) {
+			freed = now;
 			vain = 0;
 			cond_resched();
 			continue;
@@ -235,8 +248,6 @@ static void emp_reclaim_run(struct emp_region *r)
 			cond_resched();
 			continue;
 		}
-		if (!READ_ONCE(r->stuck_since) && emp_free_pages(r) < 1L << emp_block_order(r))
-			WRITE_ONCE(r->stuck_since, jiffies | 1);
 		/* Nothing to be had now: writes must end, pins go, or time pass. */
 		schedule_timeout_interruptible(msecs_to_jiffies(vain < 64 ? 2 : 20));
 		if (emp_free_pages(r) >= READ_ONCE(r->low_free))

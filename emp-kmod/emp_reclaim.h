@@ -8,6 +8,7 @@
 int emp_reclaim_start(struct emp_region *r);
 void emp_reclaim_stop(struct emp_region *r);
 void emp_reclaim_kick(struct emp_region *r);
+void emp_reclaim_waiting(struct emp_region *r);
 void emp_reclaim_pressure(struct emp_region *r);
 void emp_reclaim_throttle(struct emp_region *r, u32 depth);
 bool emp_reclaim_direct(struct emp_region *r);

@@ -130,6 +130,11 @@ static void emp_set_watermarks(struct emp_region *r)
 	WRITE_ONCE(r->high_free, low + max(low / 2, block));
 }
 
+static u64 emp_bytes_to_pages(u64 bytes)
+{
+	return (bytes >> PAGE_SHIFT) + !!(bytes & (PAGE_SIZE - 1));
+}
+
 /** emp_region_tier_blocks - blocks that the tiers hold, @without one of them */
 u64 emp_region_tier_blocks(struct emp_region *r, const struct emp_tier *without)
 {
@@ -168,7 +173,7 @@ u64 emp_region_metadata(const struct emp_region *r)
  */
 int emp_region_set_limit(struct emp_region *r, u64 bytes)
 {
-	u64 pages = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+	u64 pages = emp_bytes_to_pages(bytes);
 	int err = 0;
 
 	if (pages > r->bytes >> PAGE_SHIFT)
@@ -216,13 +221,20 @@ static int emp_region_geometry(struct emp_region *r, const struct emp_create *c)
 	return 0;
 }
 
-/* kvcalloc() stops at 2 GiB, which is 1 TiB of region in pages. */
+/*
+ * A table of the region. Too large a region is an error of its creator and must
+ * not set the OOM killer on others. (kvcalloc() stops at 2 GiB, which is 1 TiB
+ * of region in pages.)
+ */
 static void *emp_table_alloc(u64 n, size_t size)
 {
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+
+	if (n * size >> PAGE_SHIFT > si_mem_available())
+		return NULL;
 	if (n > INT_MAX / size)
-		return __vmalloc(array_size(n, size),
-				 GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
-	return kvcalloc(n, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		return __vmalloc(array_size(n, size), gfp | __GFP_ZERO);
+	return kvcalloc(n, size, gfp);
 }
 
 static int emp_region_tables(struct emp_region *r)
@@ -398,7 +410,7 @@ static int emp_region_add_tiers(struct emp_region *r, const struct emp_create *c
 static struct emp_region *emp_region_new(const struct emp_create *c)
 {
 	struct emp_region *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
-	u64 pages = DIV_ROUND_UP_ULL(c->dram_limit, PAGE_SIZE);
+	u64 pages = emp_bytes_to_pages(c->dram_limit);
 	int err;
 
 	if (!r)

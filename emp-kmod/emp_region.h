@@ -126,11 +126,14 @@ struct emp_region {
 	wait_queue_head_t free_wait;	/* those who need DRAM sleep here */
 	bool evict_kick;
 	bool pressure;			/* an allocation below the limit failed */
-	unsigned long stuck_since;	/* jiffies since when nothing could be freed; 0: not */
+	unsigned long stuck_since;	/* jiffies since when somebody waits and nothing is freed; 0 */
+	unsigned long freed;		/* folios ever freed; racy, only compared */
 	atomic_t wb_inflight;		/* write requests under way */
+	atomic_long_t wb_pages;		/* pages that they will make free */
 
 	/* tiers */
 	struct mutex conf_lock;
+	struct mutex migrate_lock;		/* one migration at a time; see emp_migrate.c */
 	struct emp_tier *tier[EMP_TIERS_MAX];	/* fastest first; read under a block lock */
 	u32 nr_tiers;
 	u32 next_tier_id;

@@ -115,7 +115,7 @@ static ssize_t emp_free_store(struct emp_region *r, const char *buf, size_t len,
 
 	if (err)
 		return err;
-	pages = min_t(u64, DIV_ROUND_UP_ULL(bytes, PAGE_SIZE), LONG_MAX);
+	pages = (bytes >> PAGE_SHIFT) + !!(bytes & (PAGE_SIZE - 1));
 	mutex_lock(&r->conf_lock);
 	if (!pages || pages > r->limit / 2 || (high ? pages <= r->low_free : pages >= r->high_free))
 		err = -EINVAL;
@@ -338,8 +338,8 @@ static ssize_t tier_##name##_show(struct emp_tier *t, char *buf)		\
 static struct emp_tier_attr emp_tier_attr_##name =				\
 	__ATTR(name, 0444, tier_##name##_show, NULL)
 
-#define EMP_TIER_ATTR_COUNT(name) \
-	EMP_TIER_ATTR_RO(name, "%lld", (long long)atomic64_read(&t->stats.name))
+#define EMP_TIER_ATTR_COUNT(name, field) \
+	EMP_TIER_ATTR_RO(name, "%llu", emp_tier_stat(t, offsetof(struct emp_tier_stats, field)))
 
 EMP_TIER_ATTR_RO(type, "%s", t->ops->name);
 EMP_TIER_ATTR_RO(device, "%s", t->device);
@@ -348,21 +348,22 @@ EMP_TIER_ATTR_RO(bytes, "%llu", t->bytes);
 EMP_TIER_ATTR_RO(used, "%llu", (u64)READ_ONCE(t->used) << t->region->block_shift);
 EMP_TIER_ATTR_RO(state, "%s", emp_tier_states[READ_ONCE(t->state)]);
 EMP_TIER_ATTR_RO(inflight, "%d", atomic_read(&t->inflight));
-EMP_TIER_ATTR_COUNT(reads);
-EMP_TIER_ATTR_COUNT(read_bytes);
-EMP_TIER_ATTR_COUNT(writes);
-EMP_TIER_ATTR_COUNT(write_bytes);
-EMP_TIER_ATTR_COUNT(read_errors);
-EMP_TIER_ATTR_COUNT(write_errors);
-EMP_TIER_ATTR_COUNT(timeouts);
+EMP_TIER_ATTR_COUNT(reads, ops[0]);
+EMP_TIER_ATTR_COUNT(read_bytes, bytes[0]);
+EMP_TIER_ATTR_COUNT(writes, ops[1]);
+EMP_TIER_ATTR_COUNT(write_bytes, bytes[1]);
+EMP_TIER_ATTR_COUNT(read_errors, errors[0]);
+EMP_TIER_ATTR_COUNT(write_errors, errors[1]);
+EMP_TIER_ATTR_COUNT(timeouts, timeouts);
 
-static ssize_t emp_tier_hist_show(const atomic64_t *hist, char *buf)
+static ssize_t emp_tier_hist_show(struct emp_tier *t, int write, char *buf)
 {
 	ssize_t at = 0;
 	u32 i;
 
 	for (i = 0; i < EMP_HIST_BUCKETS; i++) {
-		u64 n = atomic64_read(&hist[i]);
+		u64 n = emp_tier_stat(t, offsetof(struct emp_tier_stats, hist) +
+				      (write * EMP_HIST_BUCKETS + i) * sizeof(u64));
 
 		if (n)
 			at += sysfs_emit_at(buf, at, "%llu %llu\n", 1ULL << i, n);
@@ -372,14 +373,14 @@ static ssize_t emp_tier_hist_show(const atomic64_t *hist, char *buf)
 
 static ssize_t read_latency_show(struct emp_tier *t, char *buf)
 {
-	return emp_tier_hist_show(t->stats.read_hist, buf);
+	return emp_tier_hist_show(t, 0, buf);
 }
 static struct emp_tier_attr emp_tier_attr_read_latency =
 	__ATTR(read_latency, 0444, read_latency_show, NULL);
 
 static ssize_t write_latency_show(struct emp_tier *t, char *buf)
 {
-	return emp_tier_hist_show(t->stats.write_hist, buf);
+	return emp_tier_hist_show(t, 1, buf);
 }
 static struct emp_tier_attr emp_tier_attr_write_latency =
 	__ATTR(write_latency, 0444, write_latency_show, NULL);

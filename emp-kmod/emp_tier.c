@@ -12,7 +12,8 @@
  * folios until the device ends it. Those who wait for it do not.
  */
 #include <linux/bitmap.h>
-#include <linux/ktime.h>
+#include <linux/percpu.h>
+#include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -60,30 +61,32 @@ void emp_tier_lost(struct emp_tier *t)
 	emp_tier_set_state(t, EMP_TIER_GONE);
 }
 
+/** emp_tier_stat - sum over CPUs of the u64 at @offset of struct emp_tier_stats */
+u64 emp_tier_stat(const struct emp_tier *t, size_t offset)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*(u64 *)((char *)per_cpu_ptr(t->stats, cpu) + offset));
+	return sum;
+}
+
+/* Requests are under way and none has ended for a whole deadline: the tier hangs. */
 static void emp_tier_watchdog(struct work_struct *work)
 {
 	struct emp_tier *t = container_of(work, struct emp_tier, watchdog.work);
-	u64 limit = (u64)READ_ONCE(t->deadline_ms) * NSEC_PER_MSEC;
-	u64 now = ktime_get_ns();
-	struct emp_io *io;
-	bool late = false;
-	unsigned long flags;
+	u32 deadline = READ_ONCE(t->deadline_ms);
+	u64 ops = emp_tier_stat(t, offsetof(struct emp_tier_stats, ops[0])) +
+		  emp_tier_stat(t, offsetof(struct emp_tier_stats, ops[1]));
 
-	spin_lock_irqsave(&t->slot_lock, flags);
-	list_for_each_entry(io, &t->pending, link) {
-		if (now - io->start <= limit)
-			break;	/* oldest first */
-		if (!io->late) {
-			io->late = true;
-			atomic64_inc(&t->stats.timeouts);
-		}
-		late = true;
-	}
-	spin_unlock_irqrestore(&t->slot_lock, flags);
-
-	if (late)
+	if (!atomic_read(&t->inflight) || ops != t->watchdog_ops) {
+		t->watchdog_ops = ops;
+		t->watchdog_since = jiffies;
+	} else if (time_after(jiffies, t->watchdog_since + msecs_to_jiffies(deadline))) {
 		emp_tier_set_state(t, EMP_TIER_DEGRADED);
-	schedule_delayed_work(&t->watchdog, msecs_to_jiffies(min(1000u, t->deadline_ms)) + 1);
+	}
+	schedule_delayed_work(&t->watchdog, msecs_to_jiffies(min(1000u, deadline)) + 1);
 }
 
 /**
@@ -93,49 +96,47 @@ static void emp_tier_watchdog(struct work_struct *work)
 void emp_tier_submit(struct emp_io *io)
 {
 	struct emp_tier *t = io->tier;
-	unsigned long flags;
 
-	io->start = ktime_get_ns();
-	spin_lock_irqsave(&t->slot_lock, flags);
-	list_add_tail(&io->link, &t->pending);
-	spin_unlock_irqrestore(&t->slot_lock, flags);
-
+	io->start = local_clock();
 	if (READ_ONCE(t->state) == EMP_TIER_GONE)
 		emp_io_end(io, -ENODEV);
 	else
 		t->ops->io_submit(io);
 }
 
+static void emp_tier_note(struct emp_tier *t, const struct emp_io *io, int error)
+{
+	if (error) {
+		WRITE_ONCE(t->bad_streak, READ_ONCE(t->bad_streak) + 1);	/* racy, a hint */
+		if (READ_ONCE(t->bad_streak) >= EMP_TIER_BAD_STREAK || io->write)
+			emp_tier_set_state(t, EMP_TIER_DEGRADED);
+		return;
+	}
+	if (READ_ONCE(t->bad_streak))
+		WRITE_ONCE(t->bad_streak, 0);
+	if (READ_ONCE(t->state) == EMP_TIER_DEGRADED && !io->late)
+		emp_tier_set_state(t, EMP_TIER_OK);
+}
+
 /** emp_io_end - a kind of tier says that @io ended; any context */
 void emp_io_end(struct emp_io *io, int error)
 {
 	struct emp_tier *t = io->tier;
-	u32 len = (unsigned long)io->bio.bi_private, bucket;
-	unsigned long flags;
+	s64 took = local_clock() - io->start;
+	int w = io->write;
 
-	spin_lock_irqsave(&t->slot_lock, flags);
-	list_del(&io->link);
-	spin_unlock_irqrestore(&t->slot_lock, flags);
-
-	bucket = emp_hist_bucket(ktime_get_ns() - io->start);
-	if (io->write) {
-		atomic64_inc(&t->stats.writes);
-		atomic64_inc(&t->stats.write_hist[bucket]);
-	} else {
-		atomic64_inc(&t->stats.reads);
-		atomic64_inc(&t->stats.read_hist[bucket]);
+	took = max(took, 0);	/* clocks of two CPUs may differ a little */
+	this_cpu_inc(t->stats->ops[w]);
+	this_cpu_inc(t->stats->hist[w][emp_hist_bucket(took)]);
+	if (error)
+		this_cpu_inc(t->stats->errors[w]);
+	else
+		this_cpu_add(t->stats->bytes[w], (unsigned long)io->bio.bi_private);
+	if (took > (s64)READ_ONCE(t->deadline_ms) * NSEC_PER_MSEC) {
+		io->late = true;
+		this_cpu_inc(t->stats->timeouts);
 	}
-	if (error) {
-		atomic64_inc(io->write ? &t->stats.write_errors : &t->stats.read_errors);
-		if (++t->bad_streak >= EMP_TIER_BAD_STREAK || io->write)
-			emp_tier_set_state(t, EMP_TIER_DEGRADED);
-	} else {
-		atomic64_add(len, io->write ? &t->stats.write_bytes : &t->stats.read_bytes);
-		if (READ_ONCE(t->bad_streak))
-			WRITE_ONCE(t->bad_streak, 0);
-		if (READ_ONCE(t->state) == EMP_TIER_DEGRADED && !io->late)
-			emp_tier_set_state(t, EMP_TIER_OK);
-	}
+	emp_tier_note(t, io, error);
 	io->error = error;
 	io->done(io);
 	emp_tier_put(t);
@@ -182,6 +183,22 @@ void emp_tier_put(struct emp_tier *t)
 u64 emp_tier_pos(const struct emp_tier *t, u32 slot)
 {
 	return (u64)(slot - t->first) << t->region->block_shift;
+}
+
+/** emp_tier_healthy - is there a tier in good order that has room? */
+bool emp_tier_healthy(struct emp_region *r)
+{
+	bool found = false;
+	u32 i;
+
+	rcu_read_lock();
+	for (i = 0; i < READ_ONCE(r->nr_tiers) && !found; i++) {
+		struct emp_tier *t = READ_ONCE(r->tier[i]);
+
+		found = t && READ_ONCE(t->state) == EMP_TIER_OK && READ_ONCE(t->used) < t->nr_slots;
+	}
+	rcu_read_unlock();
+	return found;
 }
 
 static u32 emp_tier_slot_alloc(struct emp_tier *t)
@@ -287,23 +304,22 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 	t->state = EMP_TIER_OK;
 	spin_lock_init(&t->slot_lock);
 	init_waitqueue_head(&t->idle);
-	INIT_LIST_HEAD(&t->pending);
+	t->watchdog_since = jiffies;
 	init_completion(&t->kobj_gone);
 	INIT_DELAYED_WORK(&t->watchdog, emp_tier_watchdog);
 
 	t->bitmap = kvcalloc(BITS_TO_LONGS(slots), sizeof(long), GFP_KERNEL_ACCOUNT);
-	if (!t->bitmap) {
-		err = -ENOMEM;
+	t->stats = alloc_percpu(struct emp_tier_stats);
+	err = -ENOMEM;
+	if (!t->bitmap || !t->stats)
 		goto free;
-	}
 	err = emp_block_open(t, s);
 	if (err)
-		goto free_bitmap;
+		goto free;
 	return t;
-
-free_bitmap:
-	kvfree(t->bitmap);
 free:
+	free_percpu(t->stats);
+	kvfree(t->bitmap);
 	kfree(t);
 	return ERR_PTR(err);
 }
@@ -382,6 +398,7 @@ void emp_tier_close(struct emp_tier *t, u32 wipe)
 					    t->id, t->device, err);
 	}
 	t->ops->close(t);
+	free_percpu(t->stats);
 	kvfree(t->bitmap);
 	kfree(t);
 }

@@ -50,11 +50,13 @@ struct emp_tier_ops {
 	void (*close)(struct emp_tier *t);
 };
 
+/* Per CPU. [0]: reads, [1]: writes. */
 struct emp_tier_stats {
-	atomic64_t reads, read_bytes, writes, write_bytes;
-	atomic64_t read_errors, write_errors, timeouts;
-	atomic64_t read_hist[EMP_HIST_BUCKETS];
-	atomic64_t write_hist[EMP_HIST_BUCKETS];
+	u64 ops[2];			/* requests that ended */
+	u64 bytes[2];			/* moved by those without an error */
+	u64 errors[2];			/* requests that failed */
+	u64 timeouts;			/* requests that took longer than the deadline */
+	u64 hist[2][EMP_HIST_BUCKETS];	/* from submission to end */
 };
 
 struct emp_tier {
@@ -77,10 +79,11 @@ struct emp_tier {
 
 	atomic_t inflight;
 	wait_queue_head_t idle;		/* inflight fell */
-	struct list_head pending;	/* requests under way, oldest first; slot_lock */
 	u32 bad_streak;			/* errors since the last success */
-	struct emp_tier_stats stats;
+	struct emp_tier_stats __percpu *stats;
 	struct delayed_work watchdog;
+	u64 watchdog_ops;		/* requests ended when the watchdog last saw some end */
+	unsigned long watchdog_since;	/* jiffies of that */
 	struct kobject kobj;
 	struct completion kobj_gone;
 	void *priv;			/* the kind's own */
@@ -92,19 +95,17 @@ struct emp_tier {
  * @done: called once, in any context; owns the request from then on
  * @owner: the caller's
  * @start: ktime, ns
- * @link: in tier->pending
  * @error: 0 or -errno, when @done is called
  * @write: direction
  * @ahead: nobody waits for it
  * @tries: reads of the same data that failed before
- * @late: the watchdog has counted it as past its deadline
+ * @late: it took longer than the tier's deadline; when @done is called
  */
 struct emp_io {
 	struct emp_tier *tier;
 	void (*done)(struct emp_io *io);
 	void *owner;
 	u64 start;
-	struct list_head link;
 	int error;
 	bool write;
 	bool ahead;
@@ -126,8 +127,10 @@ u32 emp_slot_alloc(struct emp_region *r, u32 min_tier);
 void emp_slot_free(struct emp_region *r, u32 slot);
 void emp_tier_submit(struct emp_io *io);
 void emp_io_end(struct emp_io *io, int error);
+u64 emp_tier_stat(const struct emp_tier *t, size_t offset);
 void emp_tier_lost(struct emp_tier *t);
 bool emp_tier_writable(const struct emp_tier *t);
+bool emp_tier_healthy(struct emp_region *r);
 
 int emp_block_open(struct emp_tier *t, const struct emp_tier_spec *s);
 int emp_block_init(void);

@@ -24,6 +24,7 @@
 
 #include "emp_event.h"
 #include "emp_folio.h"
+#include "emp_migrate.h"
 #include "emp_reclaim.h"
 #include "emp_tier.h"
 #include "emp_trace.h"
@@ -133,8 +134,10 @@ static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int 
 
 	w = r->sub[s] & ~EMP_S_WB;
 	emp_folio_stamp(folio);
+	atomic_long_sub(folio_nr_pages(folio), &r->wb_pages);
 	if (pending & EMP_WB_ERROR) {
-		emp_count(r, wb_error);
+		if (err != -EAGAIN)
+			emp_count(r, wb_error);
 		if (!(w & EMP_S_DIRTY))
 			emp_mark_dirty(r, b, s, &w);
 		r->sub[s] = w;
@@ -210,21 +213,51 @@ static void emp_wb_add(struct emp_wb *wb, struct emp_tier *t, u64 pos, struct fo
 	wb->next = pos + len;
 }
 
+/* The tier is gone: what only it had is lost, for good. Returns what is left of @any. */
+static unsigned long emp_wb_gone(struct emp_region *r, u32 b)
+{
+	u64 s, first = emp_first_sub(r, b);
+	unsigned long any = 0;
+
+	for (s = first; s < first + emp_subs_per_block(r); s++) {
+		if (r->sub[s] & EMP_S_PRESENT)
+			r->sub[s] &= ~EMP_S_VALID;
+		else if (r->sub[s])
+			r->sub[s] = EMP_S_LOST | EMP_S_FOREVER;
+		any |= r->sub[s] & EMP_S_PRESENT;
+	}
+	return any;
+}
+
 /*
- * A slot for what is to be written of block @b, its tier held; NULL if there
- * is none. Nothing of the block is VALID: a new slot, else the one it has.
+ * A slot for what is to be written of block @b, its tier held; ERR_PTR if there
+ * is none. Nothing of the block is VALID: a new slot, else the one it has. That
+ * one is on a tier in trouble: -EAGAIN, the rest of the block must come away
+ * from it first.
  */
 static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot)
 {
 	struct emp_bent *e = &r->bent[b];
 	u64 s, first = emp_first_sub(r, b);
+	struct emp_tier *t = NULL, *old;
 	unsigned long flags, any = 0;
-	struct emp_tier *t = NULL;
+	int state;
 	u32 fresh;
 
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
 	for (s = first; s < first + emp_subs_per_block(r); s++)
 		any |= r->sub[s];
+	old = e->slot == EMP_NO_SLOT ? NULL : emp_tier_of_slot(r, e->slot);
+	state = old ? READ_ONCE(old->state) : EMP_TIER_OK;
+	if (state == EMP_TIER_GONE) {
+		any = emp_wb_gone(r, b);
+	} else if (any & EMP_S_VALID && state != EMP_TIER_OK && emp_tier_healthy(r)) {
+		atomic_inc(&old->inflight);
+		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+		emp_migrate_evacuate(r, b, old);
+		emp_tier_put(old);
+		return ERR_PTR(-EAGAIN);
+	}
 	if (!(any & (EMP_S_VALID | EMP_S_LOST))) {
 		fresh = emp_slot_alloc(r, 0);
 		if (fresh != EMP_NO_SLOT) {
@@ -241,17 +274,21 @@ static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot)
 	if (e->slot != EMP_NO_SLOT)
 		t = emp_tier_get_slot(r, e->slot);
 	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
-	return t;
+	return t ?: ERR_PTR(-ENOSPC);
 }
 
-static void emp_wb_no_slot(struct emp_region *r, u64 s)
+static void emp_wb_no_slot(struct emp_region *r, u64 s, int err)
 {
+	if (err == -EAGAIN) {
+		emp_wb_end(r, s, 0, 0, err);
+		return;
+	}
 	emp_count(r, wb_no_space);
 	if (!READ_ONCE(r->no_space)) {
 		WRITE_ONCE(r->no_space, true);
 		emp_event_post(EMP_EVENT_NO_SPACE, r->name, EMP_EVENT_NO_TIER);
 	}
-	emp_wb_end(r, s, 0, 0, -ENOSPC);
+	emp_wb_end(r, s, 0, 0, err);
 }
 
 /*
@@ -274,11 +311,13 @@ static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier
 		while (off + len < size && !emp_folio_zero(folio, off + len, step))
 			len += step;
 		if (!*tier) {
-			*tier = emp_wb_slot(r, b, slot);
-			if (!*tier) {
-				emp_wb_no_slot(r, s);
+			struct emp_tier *t = emp_wb_slot(r, b, slot);
+
+			if (IS_ERR(t)) {
+				emp_wb_no_slot(r, s, PTR_ERR(t));
 				return;
 			}
+			*tier = t;
 			WRITE_ONCE(r->no_space, false);
 		}
 		if (r->csum) {

@@ -77,7 +77,8 @@ enum emp_tier_type {
  *	0: module parameter tier_deadline_ms
  * @queue_depth: most operations under way at once, 1..4096;
  *	0: module parameter tier_queue_depth
- * @id: out: number of the tier within its region, from 0, never reused
+ * @id: number of the tier within its region, never reused. CREATE numbers its
+ *	tiers from 0 in their order and ignores this; TIER_ADD writes it
  * @pad: must be 0
  *
  * Errors: EBADF @fd, ENOTBLK no block device, EACCES @fd not read-write, EBUSY
@@ -188,8 +189,8 @@ struct emp_tier_add {
  * ends early (EINTR, ETIMEDOUT) the tier stays attached, takes nothing new,
  * and a second call goes on.
  * Errors: ENOENT no such region or tier, ENOSPC the others cannot hold the
- * region, EIO data that cannot be read is left on it, EBUSY another removal
- * is under way.
+ * region, EIO data that cannot be read is left on it, ENOMEM, EBUSY another
+ * removal is under way.
  */
 struct emp_tier_remove {
 	__u32 size;
