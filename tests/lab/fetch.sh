@@ -74,11 +74,11 @@ extract() {
 	local magic tool offset
 	for tool in 'zstdcat \x28\xb5\x2f\xfd' 'xzcat \xfd7zXZ\x00' 'zcat \x1f\x8b\x08'; do
 		read -r tool magic <<<"$tool"
-		while IFS=: read -r offset _; do
+		while read -r offset; do
 			# what follows the compressed data makes the tool complain
 			tail -c "+$((offset + 1))" "$1" | timeout 60 "$tool" >"$2" 2>/dev/null || true
 			[[ $(head -c 4 "$2" | tr -d '\0') != $'\x7fELF' ]] || return 0
-		done < <(LC_ALL=C grep -aobP "$magic" "$1")
+		done < <(LC_ALL=C grep -aobP "$magic" "$1" | LC_ALL=C cut -d: -f1)
 	done
 	rm -f "$2"
 }
