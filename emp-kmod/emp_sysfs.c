@@ -49,14 +49,30 @@ static const struct sysfs_ops emp_attr_ops = {
 /* "16G", "4096": bytes, with an optional suffix, and nothing behind it. */
 static int emp_parse_bytes(const char *buf, u64 *bytes)
 {
-	char *end;
+	static const char units[] = "KMGT";
+	const char *unit;
+	char digits[24];
+	size_t n = strspn(buf, "0123456789");
+	u32 shift = 0;
 
-	if (*buf < '0' || *buf > '9')
+	if (!n || n >= sizeof(digits))
 		return -EINVAL;
-	*bytes = memparse(buf, &end);
-	if (*end == '\n')
-		end++;
-	return *end ? -EINVAL : 0;
+	memcpy(digits, buf, n);
+	digits[n] = 0;
+	if (kstrtou64(digits, 10, bytes))
+		return -EINVAL;
+	buf += n;
+	unit = *buf && *buf != '\n' ? strchr(units, *buf >= 'a' ? *buf - 32 : *buf) : NULL;
+	if (unit) {
+		shift = 10 * (unit - units + 1);
+		buf++;
+	}
+	if (*buf == '\n')
+		buf++;
+	if (*buf || *bytes << shift >> shift != *bytes)
+		return -EINVAL;
+	*bytes <<= shift;
+	return 0;
 }
 
 #define EMP_ATTR_RO(name, fmt, ...)						\

@@ -201,22 +201,44 @@ bool emp_tier_healthy(struct emp_region *r)
 	return found;
 }
 
+/*
+ * Find free slots that lie together, so that what is written at one time is
+ * one request, and is read back as one: many if there are many, else fewer.
+ * slot_lock is held. Return: false when the tier is full.
+ */
+static bool emp_tier_find_run(struct emp_tier *t)
+{
+	static const u32 runs[] = { 128, 32, 8, 1 };
+	unsigned long at;
+	u32 i;
+
+	lockdep_assert_held(&t->slot_lock);
+	for (i = 0; i < ARRAY_SIZE(runs); i++) {
+		if (t->nr_slots - t->used < 2 * runs[i] && runs[i] > 1)
+			continue;
+		at = bitmap_find_next_zero_area(t->bitmap, t->nr_slots, t->hint, runs[i], 0);
+		if (at >= t->nr_slots)
+			at = bitmap_find_next_zero_area(t->bitmap, t->nr_slots, 0, runs[i], 0);
+		if (at < t->nr_slots) {
+			t->hint = at;
+			t->run_end = at + runs[i];
+			return true;
+		}
+	}
+	return false;
+}
+
 static u32 emp_tier_slot_alloc(struct emp_tier *t)
 {
-	unsigned long flags, bit;
 	u32 slot = EMP_NO_SLOT;
+	unsigned long flags;
 
 	spin_lock_irqsave(&t->slot_lock, flags);
-	if (emp_tier_writable(t) && t->used < t->nr_slots) {
-		bit = find_next_zero_bit(t->bitmap, t->nr_slots, t->hint);
-		if (bit >= t->nr_slots)
-			bit = find_first_zero_bit(t->bitmap, t->nr_slots);
-		if (!WARN_ON_ONCE(bit >= t->nr_slots)) {
-			__set_bit(bit, t->bitmap);
-			t->used++;
-			t->hint = bit + 1 < t->nr_slots ? bit + 1 : 0;
-			slot = t->first + bit;
-		}
+	if (emp_tier_writable(t) && (t->hint < t->run_end || emp_tier_find_run(t))) {
+		/* Only this function takes slots: those of the run are free still. */
+		__set_bit(t->hint, t->bitmap);
+		t->used++;
+		slot = t->first + t->hint++;
 	}
 	spin_unlock_irqrestore(&t->slot_lock, flags);
 	return slot;

@@ -75,7 +75,8 @@ struct emp_tier {
 	spinlock_t slot_lock;		/* used, hint, bitmap */
 	unsigned long *bitmap;		/* set: taken */
 	u32 used;
-	u32 hint;
+	u32 hint;			/* slots are handed out from here ... */
+	u32 run_end;			/* ... to here, all free when that was found */
 
 	atomic_t inflight;
 	wait_queue_head_t idle;		/* inflight fell */
