@@ -54,11 +54,11 @@ void emp_mark_dirty(struct emp_region *r, u32 b, u64 s, unsigned long *w)
 	for (i = 1; i < n; i++)
 		r->sub[s + i] &= ~EMP_S_VALID;
 	r->bent[b].flags &= ~EMP_B_MIGRATE;
-	atomic_long_inc(&r->dirty);
+	atomic_long_add((long)n << emp_sub_order(r), &r->dirty);
 	emp_count_add(r, dirtied_bytes, (u64)n << r->sub_shift);
 }
 
-/**
+/*
  * emp_try_free - take a clean, idle folio out of its word
  *
  * The block is locked. Return: the folio, to be dropped when it is unlocked;
@@ -77,7 +77,7 @@ struct folio *emp_try_free(struct emp_region *r, u32 b, u64 s)
 	return folio;
 }
 
-/**
+/*
  * emp_block_conclude - an eviction of block @b may be over; it is locked
  *
  * Gives the block back to the policy when no write of it is under way: as
@@ -334,6 +334,12 @@ static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier
 		atomic_inc(&(*tier)->inflight);
 		emp_wb_add(wb, *tier, emp_tier_pos(*tier, *slot) + base + off, folio, off, len);
 		wrote = true;
+		/*
+		 * What ended the run was zero. If it is not any more (written to, hence DIRTY), it
+		 * must not be joined to the run: one segment of the request, but counted twice.
+		 */
+		if (off + len < size)
+			off += step;
 	}
 	if (!wrote)
 		emp_count(r, evict_zero);
