@@ -241,6 +241,20 @@ no_jobs()
 	[ -z "$(jobs -pr)" ]
 }
 
+# start_group COMMAND...: in the background, as leader ($!) of a process group
+start_group()
+{
+	setsid "$@" &
+	wait_until 10 kill -0 -- "-$!" 2>/dev/null
+}
+
+# kill_group PID: all of it, and wait for the leader
+kill_group()
+{
+	kill -KILL -- "-$1" || true
+	wait "$1" || true
+} 2>/dev/null
+
 as_user()	# UID COMMAND...
 {
 	local uid=$1
@@ -299,6 +313,18 @@ resident()	# REGION: bytes
 resident_at_most()
 {
 	(($(resident "$1") <= $2))
+}
+
+# evict_all REGION: write back and free all that nobody holds
+evict_all()
+{
+	wait_until 60 nothing_resident "$1"
+}
+
+nothing_resident()
+{
+	[ "$(resident "$1")" -eq 0 ] || set_attr "$1" evict "$(attr "$1" bytes)"
+	[ "$(resident "$1")" -eq 0 ]
 }
 
 # region_note REGION: what one wants to know of it when something failed

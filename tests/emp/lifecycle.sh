@@ -52,13 +52,12 @@ killed_mappers()	# VARIANT MB DRAM
 	region vm0 "$2" "$3" "${variant[$1]}"
 	rm -f /dev/shm/model
 	for ((i = 0; i < rounds; i++)); do
-		setsid "$bin/stress" /dev/emp/vm0 --seconds 100 --procs 2 --threads 2 \
+		start_group "$bin/stress" /dev/emp/vm0 --seconds 100 --procs 2 --threads 2 \
 			--model /dev/shm/model --no-check --writes 60 \
-			--ops discard,fork,remap,processvm,splice &
+			--ops discard,fork,remap,processvm,splice
 		pid=$!
 		sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
-		kill -KILL -- "-$pid"
-		wait "$pid" 2>/dev/null || true
+		kill_group "$pid"
 	done
 	wait_until 10 unmapped vm0 || fail "mappings are left"
 	"$bin/stress" /dev/emp/vm0 --seconds 0 --model /dev/shm/model || fail "data is wrong"
@@ -91,19 +90,22 @@ autodestroy_close()
 
 autodestroy_kill()
 {
-	local i
+	local i creator user
 
 	need_disk
 	for ((i = 0; i < 10; i++)); do
-		"$empctl" region create vm0 --size 64M --force --autodestroy yes \
-			--mem "$disk:64:0|dram:16|${variant[small-64k]}" &
+		start_group "$empctl" region create vm0 --size 64M --force --autodestroy yes \
+			--mem "$disk:64:0|dram:16|${variant[small-64k]}" >/dev/null
+		creator=$!
 		wait_until 10 test -e /dev/emp/vm0
-		"$bin/stress" /dev/emp/vm0 --seconds 100 --threads 3 &
+		start_group "$bin/stress" /dev/emp/vm0 --seconds 100 --procs 2 --threads 2 --ops fork
+		user=$!
 		wait_until 10 not unmapped vm0
 		sleep "0.$((RANDOM % 3))"
-		kill -KILL %1 %2
+		kill_group "$creator"
+		[ -e /dev/emp/vm0 ] || fail "the region went away under its users"
+		kill_group "$user"
 		wait_until 10 no_regions || fail "round $i: the region stays"
-		wait 2>/dev/null || true
 	done
 }
 

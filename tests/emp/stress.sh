@@ -55,6 +55,8 @@ stress_as()
 		--direct "$direct" --fill --ops "$4" "${@:5}"
 	region_note vm0
 	(($(counter vm0 fault_fetch) > 0)) || fail "nothing was ever fetched"
+	evict_all vm0 || fail "$(resident vm0) bytes cannot be evicted though nobody holds them"
+	[ "$(attr vm0 dirty)" -eq 0 ] || fail "nothing is resident, but $(attr vm0 dirty) dirty"
 }
 
 t_begin

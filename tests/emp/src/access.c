@@ -16,6 +16,7 @@
  *	fallocate MODE FROM N | truncate PAGES | chmod MODE | fsync
  *	hwpoison FROM N		madvise(MADV_HWPOISON)
  *	soft-offline FROM N	madvise(MADV_SOFT_OFFLINE)
+ *	pfn PAGE		print the page frame number
  *	sigbus PAGE		fail unless a read of PAGE gives SIGBUS; print its code and address
  *	repeat N		do all of the commands before this again, N times in total
  *	wait			print "ready", then wait for a line (or the end) of standard input
@@ -174,6 +175,22 @@ static void do_sigbus(void)
 	    ((char *)bus_addr - map) / PAGE);
 }
 
+/* As /proc/self/pagemap tells; read the page before, or it may have none. */
+static void do_pfn(void)
+{
+	uint64_t entry, at = (uintptr_t)page_at(number()) / PAGE * 8;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (pagemap < 0 || pread(pagemap, &entry, sizeof(entry), at) != sizeof(entry))
+		fail("pagemap");
+	if (!(entry >> 63)) {
+		say("not mapped");
+		exit(1);
+	}
+	printf("%lu\n", entry & ((1ul << 55) - 1));
+	close(pagemap);
+}
+
 static void do_fallocate(int mode)
 {
 	uint64_t from, n;
@@ -241,6 +258,8 @@ static void run(const char *name, const char *file)
 		do_advise("MADV_HWPOISON", MADV_HWPOISON);
 	} else if (!strcmp(name, "soft-offline")) {
 		do_advise("MADV_SOFT_OFFLINE", MADV_SOFT_OFFLINE);
+	} else if (!strcmp(name, "pfn")) {
+		do_pfn();
 	} else if (!strcmp(name, "sigbus")) {
 		do_sigbus();
 	} else if (!strcmp(name, "wait")) {

@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -317,6 +318,7 @@ static void op_fork(struct ctx *c)
 		return;
 	}
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		c->owner = atomic_fetch_add(&model->next_owner, 1) + 1;
 		c->seed ^= c->owner * 0x9e3779b97f4a7c15ull;
 		for (i = 0; i < 20; i++)
@@ -649,9 +651,11 @@ static void op_ptrace(struct ctx *c)
 		failed("fork", pid);
 		return;
 	}
-	if (!pid)
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
+	}
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0) || ptrace(PTRACE_INTERRUPT, pid, 0, 0) ||
 	    waitpid(pid, &status, __WALL) != pid) {
 		failed("ptrace", -1);
@@ -698,6 +702,7 @@ static void op_kill(struct ctx *c)
 		return;
 	}
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		c->owner = atomic_fetch_add(&model->next_owner, 1) + 1;
 		writes = 0;	/* or the locks that it holds would be lost */
 		for (;;)
@@ -943,6 +948,7 @@ int main(int argc, char **argv)
 		if (pid[i] < 0)
 			die("fork");
 		if (!pid[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			run_threads(worker_run, i * threads, threads);
 			exit(0);
 		}

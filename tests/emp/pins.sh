@@ -1,0 +1,183 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Long-term pins, made by io_uring's registered buffers: refused without
+# pinnable=1, and with it never evicted, never lost.
+#
+# lab: --kernel 6.12 --mem 4G --nvme 256M
+# time: 300
+#
+# shellcheck disable=SC2317 # cases are called by t_run
+set -u
+# shellcheck source=tests/emp/lib.sh
+. "${0%/*}/lib.sh"
+
+refusal=EOPNOTSUPP	# what a long-term pin gets without pinnable=1: docs/failure-semantics.md
+
+access()	# COMMAND...: to vm0
+{
+	"$bin/access" /dev/emp/vm0 "$@"
+}
+
+sizes()	# VARIANT: sets pages of the region, dram of MB, pinned of pages
+{
+	case $1 in
+	small-4k | small-64k) pages=8192 dram=8 pinned=256 ;;
+	*) pages=49152 dram=64 pinned=1024 ;;
+	esac
+}
+
+# A conversation with src/pin.c: pin_start FIRST N; pin_ask LINE
+pin_start()
+{
+	coproc PIN { "$bin/pin" /dev/emp/vm0 "$1" "$2"; }
+	read -r -t 20 answer <&"${PIN[0]}" || fail "no answer from pin"
+}
+
+pin_ask()
+{
+	echo "$1" >&"${PIN[1]}"
+	read -r -t 20 answer <&"${PIN[0]}" || fail "no answer to '$1'"
+	[ "$answer" = ok ] || fail "'$1' gives $answer"
+}
+
+pin_end()
+{
+	local pid=$PIN_PID
+
+	eval "exec ${PIN[1]}>&-"
+	wait "$pid"
+}
+
+refused()	# VARIANT
+{
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]}"
+	access open map fill 0 "$pages" 1
+	pin_start 100 16
+	[ "$answer" = "$refusal" ] || fail "pinning gives $answer, not $refusal"
+	access open map check 0 "$pages" 1
+}
+
+# Pinned pages stay where they are while everything else moves.
+pinned_stay()	# VARIANT
+{
+	local pass
+
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]},pinnable=1"
+	access open map fill 0 "$pages" 1
+	pin_start 512 "$pinned"
+	[ "$answer" = pinned ] || fail "pinning gives $answer"
+	for pass in 2 3; do
+		access open map check 0 "$pages" $((pass - 1)) fill 0 "$pages" "$pass"
+	done
+	set_attr vm0 evict "$(attr vm0 bytes)"
+	(($(resident vm0) >= pinned * 4096)) || fail "$(resident vm0) resident: pinned pages were evicted"
+	(($(counter vm0 evict_busy) > 0)) || fail "evict_busy does not count"
+	pin_ask unpin
+	pin_end
+	access open map check 0 "$pages" 3
+	evict_all vm0 || fail "not all can be evicted after unpinning: $(resident vm0)"
+	access open map check 0 "$pages" 3
+}
+
+# A device writes into pinned pages: no fault tells of it, and it is not lost.
+device_writes()	# VARIANT
+{
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]},pinnable=1"
+	access open map fill 0 "$pages" 1
+	evict_all vm0
+	access open map read 512 "$pinned" 1
+	pin_start 512 "$pinned"
+	[ "$answer" = pinned ] || fail "pinning gives $answer"
+	access open map read 0 "$pages" 1
+	pin_ask "write /dev/nvme0n1 0"
+	access open map fill 512 "$pinned" 2
+	set_attr vm0 evict "$(attr vm0 bytes)"
+	pin_ask "read /dev/nvme0n1 0"		# what was there with seed 1
+	set_attr vm0 evict "$(attr vm0 bytes)"
+	access open map check 512 "$pinned" 1
+	pin_ask unpin
+	pin_end
+	evict_all vm0
+	access open map check 0 "$pages" 1
+}
+
+# Discarded while pinned: the device keeps its page, the region reads zero.
+discarded()	# VARIANT
+{
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]},pinnable=1"
+	access open map fill 0 "$pages" 1
+	pin_start 512 "$pinned"
+	[ "$answer" = pinned ] || fail "pinning gives $answer"
+	access open map discard 0 "$pages" check-zero 512 "$pinned" fill 512 "$pinned" 2
+	pin_ask "write /dev/nvme0n1 0"
+	access open map check 512 "$pinned" 2
+	pin_ask unpin
+	pin_end
+	access open map check 512 "$pinned" 2
+}
+
+# Whoever pinned is killed, or only the mapping goes: nothing leaks.
+pinner_goes()	# VARIANT
+{
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]},pinnable=1"
+	access open map fill 0 "$pages" 1
+	pin_start 512 "$pinned"
+	[ "$answer" = pinned ] || fail "pinning gives $answer"
+	pin_ask unmap
+	set_attr vm0 evict "$(attr vm0 bytes)"
+	(($(resident vm0) >= pinned * 4096)) || fail "pinned pages were evicted"
+	kill -KILL "$PIN_PID"
+	evict_all vm0 || fail "pages stay after the pinner's death: $(resident vm0)"
+	access open map check 0 "$pages" 1
+}
+
+# The region is destroyed while its pages are pinned: the pinner keeps them.
+destroyed()	# VARIANT
+{
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]},pinnable=1"
+	access open map fill 0 "$pages" 1
+	pin_start 512 "$pinned"
+	[ "$answer" = pinned ] || fail "pinning gives $answer"
+	pin_ask unmap
+	wait_until 5 destroy vm0 || fail "cannot be destroyed"
+	wait_until 5 no_regions
+	pin_ask "write /dev/nvme0n1 0"
+	pin_ask "read /dev/nvme0n1 0"
+	pin_ask unpin
+	pin_end
+}
+
+# More than the DRAM limit is pinned: an error, not a hang; all works afterwards.
+too_much()	# VARIANT
+{
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]},pinnable=1"
+	access open map fill 0 "$pages" 1
+	pin_start 0 $((dram * 256 * 2))
+	note "pinning twice the limit gives $answer"
+	[ "$answer" != pinned ] || fail "pinned more than there is"
+	access open map check 0 "$pages" 1
+	evict_all vm0 || fail "not all can be evicted: $(resident vm0)"
+	access open map check 0 "$pages" 1
+}
+
+t_begin
+modprobe nvme
+wait_until 10 test -b /dev/nvme0n1 || { echo "Bail out! no disk"; exit 1; }
+ulimit -l unlimited
+for v in small-4k small-64k auto huge; do
+	t_run "refused-$v" refused "$v"
+	t_run "pinned-stay-$v" pinned_stay "$v"
+	t_run "device-writes-$v" device_writes "$v"
+	t_run "discarded-$v" discarded "$v"
+	t_run "pinner-goes-$v" pinner_goes "$v"
+	t_run "destroyed-$v" destroyed "$v"
+	t_run "too-much-$v" too_much "$v"
+done
+t_end
