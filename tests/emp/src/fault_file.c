@@ -172,7 +172,7 @@ static void folder(void)
 	refuse("rename", rename(path, MOUNT "/other"), EPERM);
 	refuse("hard_link", link(path, MOUNT "/other"), EPERM);
 	refuse("symlink", symlink("/etc", MOUNT "/other"), EPERM);
-	refuse("mknod", mknod(MOUNT "/other", S_IFREG | 0600, 0), EPERM);
+	refuse("mknod", mknod(MOUNT "/other", S_IFREG | 0600, 0), EACCES);
 	refuse("temporary_file", open(MOUNT, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), EOPNOTSUPP);
 	refuse("set_attribute", setxattr(path, "user.a", "b", 1, 0), EOPNOTSUPP);
 	refuse("execute", execl(path, path, NULL), EACCES);

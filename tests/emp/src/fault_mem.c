@@ -5,19 +5,22 @@
  *
  *	write FIRST N TAG	fill N pages with what follows from page and TAG
  *	check FIRST N TAG	compare; TAG 0: zeros
+ *	recheck FIRST N TAG	the same for those whose last write did not fail
  *	touch FIRST N		read one byte of each page
  *	load FIRST N THREADS	threads rewrite and check pages of their own until
- *	unload			... this, which answers for them
+ *	unload			... this, which checks all of it once more
+ *	send PAGE		write(2) it into a pipe: what the system call says
  *	punch FIRST N		fallocate(PUNCH_HOLE)
  *	poison PAGE		madvise(MADV_HWPOISON): as if the hardware said so
  *	phys PAGE		page frame number, of pagemap
  *
  * Answers to what touches pages:
  *
- *	right=N wrong=N bus=N bad_bus=N ms=N
+ *	right=N wrong=N bus=N bad_bus=N ms=N during=N
  *
  * bus: a SIGBUS with BUS_MCEERR_AR and the right address; bad_bus: any other.
- * ms: the longest single access. A SIGBUS costs that access only.
+ * ms: the longest single access. A SIGBUS costs that access only. during: of
+ * 'unload', the SIGBUSes of the threads; bus then are those of the last check.
  *
  * Without FILE ("-") anonymous memory of the size in pages that follows.
  */
@@ -41,7 +44,7 @@
 #define THREADS_MAX 16
 
 struct result {
-	unsigned long right, wrong, bus, bad_bus;
+	unsigned long right, wrong, bus, bad_bus, during;
 	long ms;
 };
 
@@ -55,6 +58,7 @@ struct worker {
 
 static char *mem;
 static unsigned long pages;
+static bool *written;		/* the last write of the page went through */
 static int fd = -1;
 static struct worker workers[THREADS_MAX];
 static unsigned int nr_workers;
@@ -127,6 +131,8 @@ static void visit(struct result *r, char what, unsigned long page, uint64_t tag)
 	} else {
 		bool right = true;
 
+		if (what == 'w')
+			written[page] = false;
 		armed = 1;
 		if (what == 'w')
 			for (i = 0; i < WORDS; i++)
@@ -136,6 +142,8 @@ static void visit(struct result *r, char what, unsigned long page, uint64_t tag)
 		else
 			(void)p[0];
 		armed = 0;
+		if (what == 'w')
+			written[page] = true;
 		if (right)
 			r->right++;
 		else
@@ -211,6 +219,8 @@ static void unload(struct result *r)
 		struct worker *w = &workers[t];
 
 		pthread_join(w->thread, NULL);
+		r->during += w->result.bus;
+		w->result.bus = 0;
 		for (i = 0; i < w->n; i++)
 			if (w->version[i])
 				visit(&w->result, 'c', w->first + i * w->step, w->version[i]);
@@ -237,10 +247,25 @@ static unsigned long frame_of(unsigned long page)
 	return entry & ((1ULL << 55) - 1);
 }
 
+static int send_page(unsigned long page)
+{
+	int ends[2], err;
+
+	if (pipe(ends))
+		return -1;
+	err = write(ends[1], mem + page * PAGE, PAGE) < 0;
+	if (err)
+		err = errno;
+	close(ends[0]);
+	close(ends[1]);
+	errno = err;
+	return err;
+}
+
 static void answer(const struct result *r)
 {
-	printf("right=%lu wrong=%lu bus=%lu bad_bus=%lu ms=%ld\n", r->right, r->wrong, r->bus,
-	       r->bad_bus, r->ms);
+	printf("right=%lu wrong=%lu bus=%lu bad_bus=%lu ms=%ld during=%lu\n", r->right, r->wrong,
+	       r->bus, r->bad_bus, r->ms, r->during);
 }
 
 static void say(int err)
@@ -259,6 +284,11 @@ static void obey(const char *verb, unsigned long first, unsigned long n, unsigne
 		for (page = first; page < first + n; page++)
 			visit(&r, *verb, page, tag);
 		answer(&r);
+	} else if (!strcmp(verb, "recheck")) {
+		for (page = first; page < first + n; page++)
+			if (written[page])
+				visit(&r, 'c', page, tag);
+		answer(&r);
 	} else if (!strcmp(verb, "load")) {
 		printf("%s\n", load(first, n, tag) ? "cannot" : "ok");
 	} else if (!strcmp(verb, "unload")) {
@@ -266,6 +296,8 @@ static void obey(const char *verb, unsigned long first, unsigned long n, unsigne
 		answer(&r);
 	} else if (!strcmp(verb, "punch")) {
 		say(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * PAGE, n * PAGE));
+	} else if (!strcmp(verb, "send")) {
+		say(send_page(first));
 	} else if (!strcmp(verb, "poison")) {
 		say(madvise(mem + first * PAGE, PAGE, MADV_HWPOISON));
 	} else if (!strcmp(verb, "phys")) {
@@ -298,7 +330,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: fault_mem FILE | fault_mem - PAGES\n");
 		return 2;
 	}
-	if (mem == MAP_FAILED) {
+	written = calloc(pages, sizeof(*written));
+	if (mem == MAP_FAILED || !written) {
 		perror("mmap");
 		return 1;
 	}
