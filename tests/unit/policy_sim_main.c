@@ -120,7 +120,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind != argc || capacity < 64 || capacity > 1 << 24) {
-		fprintf(stderr, "policy_sim: --capacity must be 64 to %u; no other arguments\n",
+		fprintf(stderr, "policy_sim: --capacity must be 64 to %d; no other arguments\n",
 			1 << 24);
 		usage(stderr);
 		return 2;

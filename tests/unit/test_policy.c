@@ -131,7 +131,8 @@ static void test_life(void)
 		emp_policy_touch(&pol, i);
 	n = emp_policy_pick_evict(&pol, out, 10, false);
 	CHECK(n == 10 && pol.evicting == 10 && out[0] == 1 && out[9] == 19);
-	CHECK(emp_policy_where(&bent[0]) == EMP_Q_M && emp_policy_where(&bent[1]) == EMP_Q_EVICTING);
+	CHECK(emp_policy_where(&bent[0]) == EMP_Q_M);
+	CHECK(emp_policy_where(&bent[1]) == EMP_Q_EVICTING);
 	CHECK(emp_policy_resident(&pol) == 90);
 	check_invariants();
 	result("pick_evict: those not touched, in order; the touched go to M");
@@ -275,7 +276,8 @@ static void test_heat(void)
 		CHECK(emp_policy_pick_unmap(&pol, out, 100) == 100);
 	}
 	CHECK((bent[0].queue & EMP_QB_HEAT) == 2 * EMP_QB_HEAT_ONE);
-	CHECK(!emp_policy_pick_evict(&pol, out, 50, false) && pol.stats.cool == EMP_POLICY_SCAN(50) - 50);
+	CHECK(!emp_policy_pick_evict(&pol, out, 50, false));
+	CHECK(pol.stats.cool == EMP_POLICY_SCAN(50) - 50);
 	CHECK(emp_policy_pick_evict(&pol, out, 50, false) == 50);
 	CHECK(pol.stats.cool == 200 && pol.stats.unmap == 300);
 	check_invariants();

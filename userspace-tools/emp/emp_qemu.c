@@ -228,7 +228,7 @@ int main(int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	if (!args.argc)
-		return ax_usage("no QEMU command line given");
+		return ax_usage("no QEMU command line given (see emp-qemu --help)");
 	if (emp_qemu_read(args.argc, args.argv, &qemu, &msg))
 		return ax_error("%s", msg.text);
 	if (qemu.spec)

@@ -86,7 +86,7 @@ static const struct attribute {
 	{ "dram_limit", true },
 	{ "dram_min", true },
 	{ "resident", true },
-	{ "dirty", false },
+	{ "dirty", true },
 	{ "block_size", true },
 	{ "subblock_size", true },
 	{ "map", false },

@@ -42,7 +42,6 @@ int ax_usage(const char *fmt, ...)
 	va_start(ap, fmt);
 	say("", fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "Try '%s --help'.\n", prog);
 	return AX_USAGE;
 }
 

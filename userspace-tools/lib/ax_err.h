@@ -20,7 +20,7 @@ const char *ax_prog(void);
 
 /* Print "prog: message" to stderr; returns AX_FAIL, for `return ax_error(...)`. */
 int ax_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* The same, and points to --help; returns AX_USAGE. */
+/* The same for wrong usage; returns AX_USAGE. */
 int ax_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Print "prog: warning: message" to stderr. */
 void ax_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -92,10 +92,8 @@ static int take(struct ax_args *args, int argc, char **argv, bool stop)
 		if (val == VAL_GENERATE)
 			return ax_generate(args->program, optarg);
 		opt = table_find(&t, val);
-		if (!opt) {	/* getopt has said what is wrong */
-			fprintf(stderr, "Try '%s --help'.\n", ax_prog());
+		if (!opt)	/* getopt has said what is wrong */
 			return AX_USAGE;
-		}
 		if (!strcmp(opt->name, "help")) {
 			ax_print_help(args->program, args->cmd);
 			return AX_OK;
@@ -110,6 +108,19 @@ static int take(struct ax_args *args, int argc, char **argv, bool stop)
 		args->given[args->nr_given++].value = optarg;
 	}
 	return -1;
+}
+
+/* "'region' needs a verb: create, destroy, ..." */
+static int needs_verb(const struct ax_cmd *cmds, const char *object)
+{
+	char verbs[256] = "";
+	size_t n = 0;
+
+	for (const struct ax_cmd *c = cmds; c->object && n < sizeof(verbs); c++) {
+		if (!strcmp(c->object, object))
+			n += snprintf(verbs + n, sizeof(verbs) - n, "%s%s", n ? ", " : "", c->verb);
+	}
+	return ax_usage("'%s' needs a verb: %s", object, verbs);
 }
 
 static int find_cmd(struct ax_args *args, int argc, char **argv)
@@ -143,13 +154,14 @@ static int find_cmd(struct ax_args *args, int argc, char **argv)
 			ax_print_help(args->program, NULL);
 			return AX_OK;
 		}
-		return ax_usage("'%s' needs a verb", object);
+		return needs_verb(cmds, object);
 	}
 	near = ax_nearest(known ? verb : object, words);
-	return ax_usage("no command '%s%s%s'%s%s%s%s%s", object, known ? " " : "",
-			known ? verb : "", near ? "; did you mean '" : "",
-			near && known ? object : "", near && known ? " " : "",
-			near ? near : "", near ? "'?" : "");
+	if (!near)
+		return ax_usage("no command '%s%s%s' (see %s --help)", object, known ? " " : "",
+				known ? verb : "", args->program->name);
+	return ax_usage("no command '%s%s%s'; did you mean '%s%s%s'?", object, known ? " " : "",
+			known ? verb : "", known ? object : "", known ? " " : "", near);
 }
 
 int ax_parse(const struct ax_program *program, int argc, char **argv, struct ax_args *args)
@@ -165,10 +177,8 @@ int ax_parse(const struct ax_program *program, int argc, char **argv, struct ax_
 	if (ret >= 0)
 		return ret;
 	if (program->cmds) {
-		if (optind >= argc) {
-			ax_print_help(program, NULL);
-			return AX_USAGE;
-		}
+		if (optind >= argc)
+			return ax_usage("no command (see %s --help)", program->name);
 		ret = find_cmd(args, argc, argv);
 		if (ret >= 0)
 			return ret;
