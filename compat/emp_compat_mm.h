@@ -23,9 +23,9 @@ static inline void release_fault_lock(struct vm_fault *vmf)
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-#define ANNEX_GET_POLICY_ARG , pgoff_t *ilx
+#define ANNEX_GET_POLICY_ARGS struct vm_area_struct *vma, unsigned long addr, pgoff_t *ilx
 #else
-#define ANNEX_GET_POLICY_ARG
+#define ANNEX_GET_POLICY_ARGS struct vm_area_struct *vma, unsigned long addr
 #endif
 
 static inline void annex_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)

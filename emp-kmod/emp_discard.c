@@ -26,7 +26,8 @@
 static void emp_unmap_folio(struct emp_region *r, struct folio *folio)
 {
 	if (folio_mapped(folio))
-		unmap_mapping_pages(r->inode->i_mapping, folio->index, folio_nr_pages(folio), false);
+		unmap_mapping_pages(r->inode->i_mapping, folio->index, folio_nr_pages(folio),
+				    false);
 }
 
 /* Nothing of block @b may be left: then slot and policy let go of it. It is locked. */
@@ -111,7 +112,7 @@ again:
 	}
 	n = r->bent[b].flags & EMP_B_HUGE ? emp_subs_per_block(r) : 1;
 	if (w & EMP_S_DIRTY)
-		atomic_long_dec(&r->dirty);
+		atomic_long_sub(folio_nr_pages(folio), &r->dirty);
 	for (i = 0; i < n; i++)
 		r->sub[s + i] = 0;
 	emp_discard_block(r, b);
@@ -197,7 +198,7 @@ static u64 emp_discard_unit(struct emp_region *r, u64 off, u64 end)
 	return off & (unit - 1) || end - off < unit ? 0 : unit;
 }
 
-/**
+/*
  * emp_discard - FALLOC_FL_PUNCH_HOLE: [off, off + len) reads as zero from now on
  *
  * Return: 0, -EINTR, -ETIMEDOUT a tier hangs, -EIO, -ENOSPC (the last two only
@@ -248,7 +249,7 @@ void emp_poisoned(struct emp_region *r, struct folio *folio)
 		ours = true;
 		n = r->bent[b].flags & EMP_B_HUGE ? emp_subs_per_block(r) : 1;
 		if (lost)
-			atomic_long_dec(&r->dirty);
+			atomic_long_sub(folio_nr_pages(folio), &r->dirty);
 		for (i = 0; i < n; i++)
 			r->sub[s + i] = lost ? EMP_S_LOST | EMP_S_FOREVER :
 				    r->sub[s + i] & EMP_S_VALID;

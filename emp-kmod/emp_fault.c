@@ -373,7 +373,7 @@ again:
 		ret = VM_FAULT_HWPOISON;
 		break;
 	}
-	trace_emp_fault_end(r, sub, ret);
+	trace_emp_fault_end(r, sub, (__force unsigned int)ret);
 	return ret;
 }
 
@@ -420,8 +420,7 @@ static vm_fault_t emp_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end
 
 /* No policy that migrates on fault: NUMA balancing leaves the mapping alone. */
 #ifdef CONFIG_NUMA
-static struct mempolicy *emp_get_policy(struct vm_area_struct *vma, unsigned long addr
-					ANNEX_GET_POLICY_ARG)
+static struct mempolicy *emp_get_policy(ANNEX_GET_POLICY_ARGS)
 {
 	return NULL;
 }

@@ -93,7 +93,7 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 			r->bent[b].flags = (r->bent[b].flags & ~EMP_B_HUGE) | EMP_B_SMALL;
 			emp_count(r, huge_split);
 		} else if (!ahead) {
-			r->sub[s] |= EMP_S_LOST | jiffies << EMP_S_SHIFT;
+			r->sub[s] |= EMP_S_LOST | emp_word_now();
 		}
 		emp_block_settle(r, b);
 	}
@@ -238,7 +238,8 @@ static void emp_fetch_huge(struct emp_region *r, struct emp_tier *t, u32 b, u32 
 			folio_zero_range(folio, (size_t)i << r->sub_shift,
 					 (size_t)run << r->sub_shift);
 		} else {
-			io = t->ops->io_alloc(t, false, pos + ((u64)i << r->sub_shift), 1, GFP_NOIO);
+			io = t->ops->io_alloc(t, false, pos + ((u64)i << r->sub_shift), 1,
+					      GFP_NOIO);
 			io->done = emp_huge_done;
 			io->owner = h;
 			t->ops->io_add(io, folio, (size_t)i << r->sub_shift,
@@ -452,7 +453,8 @@ bool emp_get_settled(struct emp_region *r, u64 sub)
 }
 
 /* Claim @sub for reading ahead; false if there is nothing to read or no room. */
-static struct folio *emp_ahead_claim(struct emp_region *r, u64 sub, struct emp_tier **tier, u64 *pos)
+static struct folio *emp_ahead_claim(struct emp_region *r, u64 sub, struct emp_tier **tier,
+				     u64 *pos)
 {
 	u32 b = emp_block_of(r, sub), slot;
 	spinlock_t *lock = emp_block_lock(r, b);
@@ -489,7 +491,7 @@ drop:
 	return NULL;
 }
 
-/**
+/*
  * emp_fetch_ahead - begin to read the valid, absent subblocks of [first, end)
  *
  * In as few requests as their places on the tiers allow; sleeps for memory

@@ -66,7 +66,7 @@ void emp_folio_drop(struct emp_region *r, struct folio *folio)
 	WRITE_ONCE(r->freed, READ_ONCE(r->freed) + 1);
 	if (READ_ONCE(r->stuck_since))
 		WRITE_ONCE(r->stuck_since, 0);
-	if (waitqueue_active(&r->free_wait))
+	if (wq_has_sleeper(&r->free_wait))
 		wake_up_all(&r->free_wait);
 }
 

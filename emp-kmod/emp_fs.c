@@ -169,7 +169,7 @@ void emp_fs_unpin(void)
 	simple_release_fs(&emp_mnt, &emp_mnt_count);
 }
 
-/**
+/*
  * emp_fs_add - give a region its file; the file system is pinned
  *
  * The inode takes a reference of the region. Return: 0, -EEXIST, -ENOMEM.

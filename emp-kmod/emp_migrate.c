@@ -123,7 +123,8 @@ static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u3
 			err = -EILSEQ;
 		}
 		if (!err) {
-			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len, new);
+			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len,
+					  new);
 			*late = err == -ETIMEDOUT;
 		}
 		folio_put(folio);
@@ -279,7 +280,7 @@ void emp_demote_check(struct emp_region *r, struct emp_tier *t)
 		queue_work(system_unbound_wq, &r->demote_work);
 }
 
-/**
+/*
  * emp_migrate_evacuate - what of @b is in DRAM no longer has a copy on @t
  *
  * The rest of the block is fetched. Return: 0 the block has no slot on @t any
@@ -331,7 +332,7 @@ unlock:
 	return err;
 }
 
-/**
+/*
  * emp_migrate_drain - empty tier @t, which takes nothing new; conf_lock is held
  *
  * Return: 0, -EINTR, -ETIMEDOUT at @until, -EIO what is left cannot be read,

@@ -35,7 +35,7 @@ void emp_reclaim_kick(struct emp_region *r)
 	wake_up(&r->evict_wait);
 }
 
-/**
+/*
  * emp_reclaim_throttle - wait until fewer than @depth writes are under way
  *
  * Not for ever: a device that hangs must not hang those who are short of
@@ -146,7 +146,7 @@ static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, bool *
 		}
 		r->sub[s] = (w & ~EMP_S_DIRTY) | EMP_S_WB;
 		folio->private = (void *)1UL;	/* ours, until emp_wb_folio() is through */
-		atomic_long_dec(&r->dirty);
+		atomic_long_sub(folio_nr_pages(folio), &r->dirty);
 		atomic_long_add(folio_nr_pages(folio), &r->wb_pages);
 		folio_ref_unfreeze(folio, 1);
 		*writes = true;
@@ -275,7 +275,7 @@ static int emp_evictor(void *data)
 	return 0;
 }
 
-/**
+/*
  * emp_reclaim_all - evict up to @pages pages, in the caller's context; may sleep
  *
  * For the host's memory pressure and /sys/fs/emp/NAME/evict. Return: pages

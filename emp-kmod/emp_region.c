@@ -35,6 +35,7 @@
 #include "emp_sysfs.h"
 #include "emp_tier.h"
 
+/* Protects the list of regions, and keeps two from being made with one name. */
 DEFINE_MUTEX(emp_regions_lock);
 LIST_HEAD(emp_regions);
 
@@ -123,7 +124,7 @@ static long emp_limit_min(const struct emp_region *r)
 static void emp_set_watermarks(struct emp_region *r)
 {
 	long block = 1L << emp_block_order(r);
-	long low = max(r->limit / 64, 2 * block);
+	long low = max3(r->limit / 64, min(r->limit / 16, 512L), 2 * block);
 
 	low = min(low, max(r->limit / 8, block));
 	WRITE_ONCE(r->low_free, low);
@@ -160,11 +161,12 @@ u64 emp_region_metadata(const struct emp_region *r)
 		n += r->nr_subs * sizeof(*r->csum);
 	for (i = 0; i < r->nr_tiers; i++)
 		if (r->tier[i])
-			n += sizeof(struct emp_tier) + r->tier[i]->nr_slots / 8;
+			n += sizeof(struct emp_tier) + r->tier[i]->nr_slots / 8 +
+			     r->tier[i]->nr_chunks * sizeof(u16);
 	return n;
 }
 
-/**
+/*
  * emp_region_set_limit - change the DRAM limit
  *
  * Takes effect at once for those who allocate; the evictor gives back what is

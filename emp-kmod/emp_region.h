@@ -104,7 +104,7 @@ struct emp_region {
 
 	/* DRAM, in pages of 4 KiB */
 	atomic_long_t resident;	/* pages held, those being fetched into included */
-	atomic_long_t dirty;	/* subblocks (blocks, when huge) with EMP_S_DIRTY */
+	atomic_long_t dirty;	/* of these, those with EMP_S_DIRTY */
 	long limit;
 	long limit_min;
 	long low_free;		/* the evictor starts below this many free pages */
@@ -126,7 +126,7 @@ struct emp_region {
 	wait_queue_head_t free_wait;	/* those who need DRAM sleep here */
 	bool evict_kick;
 	bool pressure;			/* an allocation below the limit failed */
-	unsigned long stuck_since;	/* jiffies since when somebody waits and nothing is freed; 0 */
+	unsigned long stuck_since;	/* jiffies: somebody waits, nothing is freed; 0: not */
 	unsigned long freed;		/* folios ever freed; racy, only compared */
 	atomic_t wb_inflight;		/* write requests under way */
 	atomic_long_t wb_pages;		/* pages that they will make free */
@@ -214,6 +214,14 @@ static inline struct folio *emp_word_folio(unsigned long w)
 static inline unsigned long emp_word(struct folio *folio, unsigned long flags)
 {
 	return folio_pfn(folio) << EMP_S_SHIFT | flags;
+}
+
+/** emp_word_now - the time, as a LOST word keeps it */
+static inline unsigned long emp_word_now(void)
+{
+	unsigned long now = jiffies;
+
+	return now << EMP_S_SHIFT;
 }
 
 static inline bool emp_word_busy(unsigned long w)

@@ -75,6 +75,10 @@ static int emp_parse_bytes(const char *buf, u64 *bytes)
 	return 0;
 }
 
+static const char * const emp_map_names[] = {
+	[EMP_MAP_AUTO] = "auto", [EMP_MAP_SMALL] = "small", [EMP_MAP_HUGE] = "huge",
+};
+
 #define EMP_ATTR_RO(name, fmt, ...)						\
 static ssize_t name##_show(struct emp_region *r, char *buf)			\
 {										\
@@ -90,10 +94,10 @@ EMP_ATTR_RO(dram_min, "%llu", (u64)r->limit_min << PAGE_SHIFT);
 EMP_ATTR_RO(resident, "%llu", (u64)atomic_long_read(&r->resident) << PAGE_SHIFT);
 EMP_ATTR_RO(block_size, "%lu", 1UL << r->block_shift);
 EMP_ATTR_RO(subblock_size, "%lu", 1UL << r->sub_shift);
-EMP_ATTR_RO(map, "%s", r->map == EMP_MAP_HUGE ? "huge" : r->map == EMP_MAP_SMALL ? "small" : "auto");
+EMP_ATTR_RO(map, "%s", emp_map_names[r->map]);
 EMP_ATTR_RO(owner, "%u:%u", from_kuid(&init_user_ns, r->uid), from_kgid(&init_user_ns, r->gid));
 EMP_ATTR_RO(metadata_bytes, "%llu", emp_region_metadata(r));
-EMP_ATTR_RO(dirty, "%ld", atomic_long_read(&r->dirty));
+EMP_ATTR_RO(dirty, "%llu", (u64)atomic_long_read(&r->dirty) << PAGE_SHIFT);
 EMP_ATTR_RO(flags, "%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " : "",
 	    r->flags & EMP_F_OVERCOMMIT ? "overcommit " : "",
 	    r->flags & EMP_F_PINNABLE ? "pinnable " : "",
@@ -264,24 +268,24 @@ static ssize_t emp_hist_show(struct emp_region *r, enum emp_hist h, char *buf)
 }
 
 #define EMP_X(id)								\
+static ssize_t stat_##id##_show(struct emp_region *r, char *buf);		\
+static struct emp_attr emp_stat_##id = __ATTR(id, 0440, stat_##id##_show, NULL);	\
 static ssize_t stat_##id##_show(struct emp_region *r, char *buf)		\
 {										\
 	return emp_counter_show(r, EMP_C_##id, buf);				\
-}										\
-static struct emp_attr emp_stat_##id = {					\
-	.attr = { .name = #id, .mode = 0440 }, .show = stat_##id##_show,	\
-};
+}
+
 EMP_COUNTERS(EMP_X)
 #undef EMP_X
 
 #define EMP_X(id)								\
+static ssize_t stat_##id##_show(struct emp_region *r, char *buf);		\
+static struct emp_attr emp_stat_##id = __ATTR(id, 0440, stat_##id##_show, NULL);	\
 static ssize_t stat_##id##_show(struct emp_region *r, char *buf)		\
 {										\
 	return emp_hist_show(r, EMP_H_##id, buf);				\
-}										\
-static struct emp_attr emp_stat_##id = {					\
-	.attr = { .name = #id, .mode = 0440 }, .show = stat_##id##_show,	\
-};
+}
+
 EMP_HISTS(EMP_X)
 #undef EMP_X
 

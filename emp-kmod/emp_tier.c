@@ -202,44 +202,50 @@ bool emp_tier_healthy(struct emp_region *r)
 }
 
 /*
- * Find free slots that lie together, so that what is written at one time is
- * one request, and is read back as one: many if there are many, else fewer.
- * slot_lock is held. Return: false when the tier is full.
+ * Go on to a chunk with much room, so that what is written at one time lies
+ * together and is one request, and is read back as one. Looks at a bounded
+ * number of chunks beyond the first that has any. slot_lock is held and a slot
+ * is free.
  */
-static bool emp_tier_find_run(struct emp_tier *t)
+static void emp_tier_next_chunk(struct emp_tier *t)
 {
-	static const u32 runs[] = { 128, 32, 8, 1 };
-	unsigned long at;
-	u32 i;
+	u32 c = t->hint / EMP_CHUNK, best = c, i;
 
 	lockdep_assert_held(&t->slot_lock);
-	for (i = 0; i < ARRAY_SIZE(runs); i++) {
-		if (t->nr_slots - t->used < 2 * runs[i] && runs[i] > 1)
-			continue;
-		at = bitmap_find_next_zero_area(t->bitmap, t->nr_slots, t->hint, runs[i], 0);
-		if (at >= t->nr_slots)
-			at = bitmap_find_next_zero_area(t->bitmap, t->nr_slots, 0, runs[i], 0);
-		if (at < t->nr_slots) {
-			t->hint = at;
-			t->run_end = at + runs[i];
-			return true;
-		}
+	for (i = 0; i < t->nr_chunks; i++) {
+		c = c + 1 < t->nr_chunks ? c + 1 : 0;
+		if (t->chunk_free[c] > t->chunk_free[best])
+			best = c;
+		if (t->chunk_free[c] == EMP_CHUNK || (i > 512 && t->chunk_free[best]))
+			break;
 	}
-	return false;
+	t->hint = best * EMP_CHUNK;
 }
 
 static u32 emp_tier_slot_alloc(struct emp_tier *t)
 {
-	u32 slot = EMP_NO_SLOT;
+	u32 slot = EMP_NO_SLOT, end, bit;
 	unsigned long flags;
 
 	spin_lock_irqsave(&t->slot_lock, flags);
-	if (emp_tier_writable(t) && (t->hint < t->run_end || emp_tier_find_run(t))) {
-		/* Only this function takes slots: those of the run are free still. */
-		__set_bit(t->hint, t->bitmap);
-		t->used++;
-		slot = t->first + t->hint++;
+	if (!emp_tier_writable(t) || t->used >= t->nr_slots)
+		goto unlock;
+	end = min(round_down(t->hint, EMP_CHUNK) + EMP_CHUNK, t->nr_slots);
+	bit = find_next_zero_bit(t->bitmap, end, t->hint);
+	if (bit >= end) {
+		emp_tier_next_chunk(t);
+		end = min(t->hint + EMP_CHUNK, t->nr_slots);
+		bit = find_next_zero_bit(t->bitmap, end, t->hint);
 	}
+	if (WARN_ON_ONCE(bit >= end))
+		goto unlock;
+	__set_bit(bit, t->bitmap);
+	t->used++;
+	t->chunk_free[bit / EMP_CHUNK]--;
+	/* One past the chunk's end would be the next one's beginning. */
+	t->hint = min(bit + 1, end - 1);
+	slot = t->first + bit;
+unlock:
 	spin_unlock_irqrestore(&t->slot_lock, flags);
 	return slot;
 }
@@ -286,12 +292,14 @@ void emp_slot_free(struct emp_region *r, u32 slot)
 	if (WARN_ON_ONCE(!t))
 		return;
 	spin_lock_irqsave(&t->slot_lock, flags);
-	if (!WARN_ON_ONCE(!__test_and_clear_bit(slot - t->first, t->bitmap)))
+	if (!WARN_ON_ONCE(!__test_and_clear_bit(slot - t->first, t->bitmap))) {
 		t->used--;
+		t->chunk_free[(slot - t->first) / EMP_CHUNK]++;
+	}
 	spin_unlock_irqrestore(&t->slot_lock, flags);
 }
 
-/**
+/*
  * emp_tier_open - make a tier from what user space said; not attached yet
  *
  * Return: tier or ERR_PTR; see struct emp_tier_spec for the errors.
@@ -301,6 +309,7 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 	u64 slots = s->bytes >> r->block_shift;
 	struct emp_tier *t;
 	int err;
+	u32 i;
 
 	if (s->size != sizeof(*s) || s->flags || s->pad)
 		return ERR_PTR(-EINVAL);
@@ -331,16 +340,21 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 	INIT_DELAYED_WORK(&t->watchdog, emp_tier_watchdog);
 
 	t->bitmap = kvcalloc(BITS_TO_LONGS(slots), sizeof(long), GFP_KERNEL_ACCOUNT);
+	t->nr_chunks = DIV_ROUND_UP(t->nr_slots, EMP_CHUNK);
+	t->chunk_free = kvcalloc(t->nr_chunks, sizeof(u16), GFP_KERNEL_ACCOUNT);
 	t->stats = alloc_percpu(struct emp_tier_stats);
 	err = -ENOMEM;
-	if (!t->bitmap || !t->stats)
+	if (!t->bitmap || !t->chunk_free || !t->stats)
 		goto free;
+	for (i = 0; i < t->nr_chunks; i++)
+		t->chunk_free[i] = min(t->nr_slots - i * EMP_CHUNK, EMP_CHUNK);
 	err = emp_block_open(t, s);
 	if (err)
 		goto free;
 	return t;
 free:
 	free_percpu(t->stats);
+	kvfree(t->chunk_free);
 	kvfree(t->bitmap);
 	kfree(t);
 	return ERR_PTR(err);
@@ -367,7 +381,7 @@ static s64 emp_tier_find_range(struct emp_region *r, u32 n)
 	return first + n < EMP_NO_SLOT ? (s64)first : -ENOSPC;
 }
 
-/**
+/*
  * emp_tier_attach - make an opened tier the slowest of its region
  *
  * conf_lock is held, or nobody else knows the region. Return: 0 or -errno; on
@@ -421,6 +435,7 @@ void emp_tier_close(struct emp_tier *t, u32 wipe)
 	}
 	t->ops->close(t);
 	free_percpu(t->stats);
+	kvfree(t->chunk_free);
 	kvfree(t->bitmap);
 	kfree(t);
 }
@@ -457,8 +472,8 @@ static int emp_tier_begin_removal(struct emp_region *r, u32 id, struct emp_tier 
 	if (i == r->nr_tiers)
 		goto unlock;
 	err = -ENOSPC;
-	if (!(r->flags & EMP_F_OVERCOMMIT) && emp_region_tier_blocks(r, r->tier[i]) < r->nr_blocks &&
-	    (u64)r->limit << PAGE_SHIFT < r->bytes)
+	if (!(r->flags & EMP_F_OVERCOMMIT) && (u64)r->limit << PAGE_SHIFT < r->bytes &&
+	    emp_region_tier_blocks(r, r->tier[i]) < r->nr_blocks)
 		goto unlock;
 	err = 0;
 	*tier = r->tier[i];

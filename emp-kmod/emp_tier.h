@@ -18,9 +18,11 @@
 
 #include "emp_region.h"
 
+#define EMP_CHUNK	256u	/* slots; those of one time are taken from one chunk */
+
 enum emp_tier_state {
 	EMP_TIER_OK,		/* takes and gives */
-	EMP_TIER_DEGRADED,	/* errors or time-outs were seen; not written to while others have room */
+	EMP_TIER_DEGRADED,	/* errors or time-outs were seen; used when no other has room */
 	EMP_TIER_DRAINING,	/* being removed: gives, takes nothing new */
 	EMP_TIER_GONE,		/* device removed: every operation fails */
 };
@@ -75,8 +77,9 @@ struct emp_tier {
 	spinlock_t slot_lock;		/* used, hint, bitmap */
 	unsigned long *bitmap;		/* set: taken */
 	u32 used;
-	u32 hint;			/* slots are handed out from here ... */
-	u32 run_end;			/* ... to here, all free when that was found */
+	u16 *chunk_free;		/* free slots of each chunk of EMP_CHUNK */
+	u32 nr_chunks;
+	u32 hint;			/* where in the current chunk to look next */
 
 	atomic_t inflight;
 	wait_queue_head_t idle;		/* inflight fell */

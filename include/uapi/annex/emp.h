@@ -101,8 +101,8 @@ struct emp_tier_spec {
 /* struct emp_create.flags */
 #define EMP_F_AUTODESTROY	(1u << 0) /* the region goes with its last open file and mapping */
 #define EMP_F_OVERCOMMIT	(1u << 1) /* tiers may be smaller than the region */
-#define EMP_F_PINNABLE		(1u << 2) /* long-term pins allowed; all that is mapped counts as dirty */
-#define EMP_F_CHECKSUM		(1u << 3) /* checksum a subblock, checked on every read from a tier */
+#define EMP_F_PINNABLE		(1u << 2) /* long-term pins allowed; what is mapped is dirty */
+#define EMP_F_CHECKSUM		(1u << 3) /* a checksum a subblock, checked on every read */
 #define EMP_F_ALL		(EMP_F_AUTODESTROY | EMP_F_OVERCOMMIT | \
 				 EMP_F_PINNABLE | EMP_F_CHECKSUM)
 
