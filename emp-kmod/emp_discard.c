@@ -132,6 +132,7 @@ static int emp_discard_part(struct emp_region *r, u64 off, size_t len)
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct folio *folio;
 	unsigned long flags, until, w;
+	u32 how = EMP_GET_SLEEP;
 	enum emp_get got;
 	bool zero;
 
@@ -142,13 +143,14 @@ static int emp_discard_part(struct emp_region *r, u64 off, size_t len)
 		spin_unlock_irqrestore(lock, flags);
 		if (zero)
 			return 0;
-		got = emp_get(r, sub, true, &folio, &until);
+		got = emp_get(r, sub, how, &folio, &until);
 		if (got == EMP_GET_WAIT) {
 			int err = emp_wait_idle(r, READ_ONCE(r->bent[b].flags) & EMP_B_HUGE ?
 						   emp_first_sub(r, b) : sub);
 
 			if (err)
 				return err;
+			how |= EMP_GET_TRIED;
 			continue;
 		}
 		if (got == EMP_GET_MEMORY) {

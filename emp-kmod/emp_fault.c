@@ -32,6 +32,7 @@
 #include "emp_fetch.h"
 #include "emp_folio.h"
 #include "emp_reclaim.h"
+#include "emp_tier.h"
 #include "emp_trace.h"
 #include "emp_writeback.h"
 
@@ -303,6 +304,16 @@ static vm_fault_t emp_fault_hand(struct emp_region *r, struct vm_fault *vmf, str
 	return VM_FAULT_LOCKED;
 }
 
+static void emp_fault_time(struct emp_region *r, bool write, u64 start)
+{
+	u64 ns = max_t(s64, local_clock() - start, 0);
+
+	if (write)
+		emp_hist_add(r, fault_write_ns, ns);
+	else
+		emp_hist_add(r, fault_read_ns, ns);
+}
+
 static vm_fault_t emp_fault(struct vm_fault *vmf)
 {
 	struct emp_region *r = vmf->vma->vm_file->private_data;
@@ -313,14 +324,19 @@ static vm_fault_t emp_fault(struct vm_fault *vmf)
 	unsigned long until;
 	enum emp_get got;
 	vm_fault_t ret;
+	u32 how = 0;
 
 	if (unlikely((u64)vmf->pgoff >= r->bytes >> PAGE_SHIFT))
 		return VM_FAULT_SIGBUS;
+	if (!nowait)
+		how |= EMP_GET_SLEEP;
+	if (vmf->flags & FAULT_FLAG_TRIED)
+		how |= EMP_GET_TRIED;
 	sub = emp_sub_of(r, vmf->pgoff);
 	trace_emp_fault_begin(r, vmf->pgoff, vmf->flags);
 	began = !(READ_ONCE(r->sub[sub]) & EMP_S_PRESENT);
 again:
-	got = emp_get(r, sub, !nowait, &folio, &until);
+	got = emp_get(r, sub, how, &folio, &until);
 	switch (got) {
 	case EMP_GET_OK:
 		if (!nowait && (began || r->map == EMP_MAP_SMALL))
@@ -340,17 +356,19 @@ again:
 			emp_count(r, fault_minor);
 		if (r->map == EMP_MAP_SMALL && !write)
 			emp_map_around(r, vmf, folio, emp_stream_sequential(r));
-		if (write)
-			emp_hist_add(r, fault_write_ns, local_clock() - start);
-		else
-			emp_hist_add(r, fault_read_ns, local_clock() - start);
+		/* Called again after a wait: that was counted, with the wait. */
+		if (!(vmf->flags & FAULT_FLAG_TRIED))
+			emp_fault_time(r, write, start);
 		break;
 	case EMP_GET_WAIT:
 		if (!nowait && began)
 			emp_read_ahead(r, sub);
 		ret = emp_fault_wait(r, vmf, sub, false, until);
+		how |= EMP_GET_TRIED;
 		if (!ret)
 			goto again;
+		if (!nowait)
+			emp_fault_time(r, write, start);
 		break;
 	case EMP_GET_MEMORY:
 		if (emp_reclaim_stuck(r)) {
@@ -363,6 +381,8 @@ again:
 		ret = emp_fault_wait(r, vmf, sub, true, jiffies + HZ / 10);
 		if (!ret)
 			goto again;
+		if (!nowait)
+			emp_fault_time(r, write, start);
 		break;
 	case EMP_GET_TIMEOUT:
 		emp_count(r, fault_timeout);
@@ -375,6 +395,21 @@ again:
 	}
 	trace_emp_fault_end(r, sub, (__force unsigned int)ret);
 	return ret;
+}
+
+/*
+ * With the tiers full, what becomes dirty and has no slot can never leave DRAM.
+ * It may fill DRAM but for a reserve, in which what is stored can still be read:
+ * it is the write that finds no place that gets the error. Block @b is locked.
+ */
+static bool emp_may_dirty(struct emp_region *r, u32 b, struct folio *folio)
+{
+	long reserve = max(READ_ONCE(r->limit) / 8, r->limit_min);
+
+	if (likely(!(r->flags & EMP_F_OVERCOMMIT)) || r->bent[b].slot != EMP_NO_SLOT)
+		return true;
+	return emp_slots_free(r) || READ_ONCE(r->limit) >= r->bytes >> PAGE_SHIFT ||
+	       atomic_long_read(&r->dirty) + folio_nr_pages(folio) + reserve <= READ_ONCE(r->limit);
 }
 
 /* First write to a page that is mapped read-only, or is about to be mapped. */
@@ -398,6 +433,12 @@ static vm_fault_t emp_mkwrite(struct vm_fault *vmf)
 		spin_unlock_irqrestore(lock, flags);
 		folio_unlock(folio);
 		return VM_FAULT_NOPAGE;	/* discarded: the access is made again */
+	}
+	if (!(w & EMP_S_DIRTY) && !emp_may_dirty(r, b, folio)) {
+		spin_unlock_irqrestore(lock, flags);
+		folio_unlock(folio);
+		emp_count(r, fault_no_space);
+		return VM_FAULT_HWPOISON;
 	}
 	if (!(w & EMP_S_DIRTY)) {
 		emp_mark_dirty(r, b, s, &w);

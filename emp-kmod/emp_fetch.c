@@ -327,10 +327,15 @@ static enum emp_get emp_get_present(struct emp_region *r, u32 b, u64 s, struct f
 }
 
 /* Is there no use in reading it again so soon? */
-static bool emp_still_lost(struct emp_region *r, unsigned long w)
+static bool emp_still_lost(struct emp_region *r, unsigned long w, u32 flags_get)
 {
+	u32 ms = READ_ONCE(r->lost_retry_ms);
+
+	/* KVM asks without waiting until it gets an answer: it must get one in the end. */
+	if (!(flags_get & EMP_GET_SLEEP))
+		ms = max(ms, 1000u);
 	return (w & EMP_S_FOREVER) == EMP_S_FOREVER ||
-	       time_before(jiffies, (w >> EMP_S_SHIFT) + msecs_to_jiffies(r->lost_retry_ms));
+	       time_before(jiffies, (w >> EMP_S_SHIFT) + msecs_to_jiffies(ms));
 }
 
 /* Must what is wanted be read from a tier? */
@@ -343,11 +348,11 @@ static bool emp_stored(struct emp_region *r, u32 b, u64 sub, bool huge)
  * emp_get - the folio of a subblock, fetched if need be
  * @r: region
  * @sub: subblock
- * @wait: the caller may sleep for memory (never for a tier: that is EMP_GET_WAIT)
+ * @flags_get: EMP_GET_SLEEP, EMP_GET_TRIED
  * @out: the folio, referenced, of EMP_GET_OK
  * @until: jiffies, of EMP_GET_WAIT
  */
-enum emp_get emp_get(struct emp_region *r, u64 sub, bool wait, struct folio **out,
+enum emp_get emp_get(struct emp_region *r, u64 sub, u32 flags_get, struct folio **out,
 		     unsigned long *until)
 {
 	u32 b = emp_block_of(r, sub), slot;
@@ -368,14 +373,15 @@ again:
 		goto unlock;
 	}
 	ret = EMP_GET_LOST;
-	if (w & EMP_S_LOST && emp_still_lost(r, w))
+	if (w & EMP_S_LOST && (flags_get & EMP_GET_TRIED || emp_still_lost(r, w, flags_get)))
 		goto unlock;
 
 	huge = emp_want_huge(r, b);
 	stored = emp_stored(r, b, sub, huge);
 	spin_unlock_irqrestore(lock, flags);
 	folio = emp_folio_alloc(r, huge ? emp_first_sub(r, b) : sub,
-				huge ? HPAGE_PMD_ORDER : emp_sub_order(r), wait, !stored);
+				huge ? HPAGE_PMD_ORDER : emp_sub_order(r),
+				flags_get & EMP_GET_SLEEP, !stored);
 	spin_lock_irqsave(lock, flags);
 	if (!folio && huge && emp_free_pages(r) >= 1L << HPAGE_PMD_ORDER) {
 		/* DRAM there is, but not in one piece. */

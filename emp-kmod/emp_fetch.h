@@ -21,7 +21,11 @@ enum emp_get {
 	EMP_GET_TIMEOUT,
 };
 
-enum emp_get emp_get(struct emp_region *r, u64 sub, bool wait, struct folio **out,
+/* How emp_get() may go about it. */
+#define EMP_GET_SLEEP	(1u << 0) /* sleep for memory; never for a tier, that is EMP_GET_WAIT */
+#define EMP_GET_TRIED	(1u << 1) /* has waited already: what is lost by now is lost */
+
+enum emp_get emp_get(struct emp_region *r, u64 sub, u32 flags_get, struct folio **out,
 		     unsigned long *until);
 bool emp_get_settled(struct emp_region *r, u64 sub);
 void emp_fetch_ahead(struct emp_region *r, u64 first, u64 end);

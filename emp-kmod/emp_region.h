@@ -97,7 +97,7 @@ struct emp_region {
 
 	unsigned long *sub;
 	struct emp_bent *bent;
-	u32 *csum;		/* crc32c a subblock, or NULL */
+	u32 *csum;		/* xxh64, cut to 32 bits, of a subblock; or NULL */
 	spinlock_t *lock;
 	u32 lock_mask;
 	wait_queue_head_t wait[EMP_WAIT_HASH];	/* a fetch or write of a block ended */

@@ -185,8 +185,8 @@ u64 emp_tier_pos(const struct emp_tier *t, u32 slot)
 	return (u64)(slot - t->first) << t->region->block_shift;
 }
 
-/** emp_tier_healthy - is there a tier in good order that has room? */
-bool emp_tier_healthy(struct emp_region *r)
+/* Is there a free slot on a tier of a state up to @worst? */
+static bool emp_tier_room(struct emp_region *r, int worst)
 {
 	bool found = false;
 	u32 i;
@@ -195,10 +195,22 @@ bool emp_tier_healthy(struct emp_region *r)
 	for (i = 0; i < READ_ONCE(r->nr_tiers) && !found; i++) {
 		struct emp_tier *t = READ_ONCE(r->tier[i]);
 
-		found = t && READ_ONCE(t->state) == EMP_TIER_OK && READ_ONCE(t->used) < t->nr_slots;
+		found = t && READ_ONCE(t->state) <= worst && READ_ONCE(t->used) < t->nr_slots;
 	}
 	rcu_read_unlock();
 	return found;
+}
+
+/** emp_tier_healthy - is there a tier in good order that has room? */
+bool emp_tier_healthy(struct emp_region *r)
+{
+	return emp_tier_room(r, EMP_TIER_OK);
+}
+
+/** emp_slots_free - has any tier room? */
+bool emp_slots_free(struct emp_region *r)
+{
+	return emp_tier_room(r, EMP_TIER_DEGRADED);
 }
 
 /*
@@ -330,8 +342,8 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 	t->base = s->base;
 	t->bytes = s->bytes;
 	t->nr_slots = slots;
-	t->deadline_ms = s->deadline_ms ?: emp_default_deadline_ms;
-	t->queue_depth = s->queue_depth ?: emp_default_queue_depth;
+	t->deadline_ms = clamp(s->deadline_ms ?: emp_default_deadline_ms, 1u, 600000u);
+	t->queue_depth = clamp(s->queue_depth ?: emp_default_queue_depth, 1u, 4096u);
 	t->state = EMP_TIER_OK;
 	spin_lock_init(&t->slot_lock);
 	init_waitqueue_head(&t->idle);
