@@ -62,7 +62,7 @@
 
 #define EMP_POLICY_NEW_SHARE	16	/* 1/8 of memory */
 #define EMP_POLICY_SU_SHARE	64	/* half of the new ones */
-#define EMP_POLICY_MU_SHARE	48	/* 3/8 of the proven ones */
+#define EMP_POLICY_MU_SHARE	16	/* 1/8 of the proven ones: each judged costs a soft fault */
 #define EMP_POLICY_PROMOTE_ONE_IN 4
 #define EMP_POLICY_USE_SHIFT	8	/* s_use and m_use look back on about 2^8 judgements */
 

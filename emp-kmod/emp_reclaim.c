@@ -31,6 +31,7 @@ void emp_reclaim_kick(struct emp_region *r)
 {
 	if (READ_ONCE(r->evict_kick))
 		return;
+	WRITE_ONCE(r->kick_cpu, raw_smp_processor_id());
 	WRITE_ONCE(r->evict_kick, true);
 	wake_up(&r->evict_wait);
 }
@@ -255,14 +256,36 @@ static void emp_reclaim_run(struct emp_region *r)
 	}
 }
 
+/*
+ * Work where the memory is used. Unmapping flushes the TLB of every CPU that
+ * runs the mapper: from another CPU that is an interrupt for each run of
+ * blocks, from its own it is not. One CPU that calls twice in a row has the
+ * evictor come; when several call in turn it runs wherever there is room.
+ */
+static void emp_evictor_follow(struct emp_region *r, int *last)
+{
+	int cpu = READ_ONCE(r->kick_cpu);
+	bool same = cpu == *last;
+
+	*last = cpu;
+	if (same && cpu_online(cpu)) {
+		if (cpu != raw_smp_processor_id() || current->nr_cpus_allowed != 1)
+			set_cpus_allowed_ptr(current, cpumask_of(cpu));
+	} else if (current->nr_cpus_allowed == 1) {
+		set_cpus_allowed_ptr(current, cpu_possible_mask);
+	}
+}
+
 static int emp_evictor(void *data)
 {
 	struct emp_region *r = data;
+	int last = -1;
 
 	while (!kthread_should_stop()) {
 		wait_event_interruptible(r->evict_wait,
 					 READ_ONCE(r->evict_kick) || kthread_should_stop());
 		WRITE_ONCE(r->evict_kick, false);
+		emp_evictor_follow(r, &last);
 		if (READ_ONCE(r->pressure)) {
 			WRITE_ONCE(r->pressure, false);
 			if (!emp_reclaim_round(r, EMP_BATCH, false))

@@ -125,6 +125,7 @@ struct emp_region {
 	wait_queue_head_t evict_wait;	/* the evictor sleeps here */
 	wait_queue_head_t free_wait;	/* those who need DRAM sleep here */
 	bool evict_kick;
+	int kick_cpu;			/* who needed DRAM last */
 	bool pressure;			/* an allocation below the limit failed */
 	unsigned long stuck_since;	/* jiffies: somebody waits, nothing is freed; 0: not */
 	unsigned long freed;		/* folios ever freed; racy, only compared */
