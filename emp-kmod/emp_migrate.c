@@ -54,7 +54,7 @@ static void emp_sync_done(struct emp_io *io)
 	if (atomic_xchg(&y->over, 1) && y->slot != EMP_NO_SLOT)
 		emp_slot_free(io->tier->region, y->slot);
 	io->tier->ops->io_free(io);
-	complete(&y->done);
+	complete_all(&y->done);	/* the waiter may look twice */
 	kref_put(&y->ref, emp_sync_free);
 }
 
