@@ -62,7 +62,8 @@ void emp_mark_dirty(struct emp_region *r, u32 b, u64 s, unsigned long *w)
  * emp_try_free - take a clean, idle folio out of its word
  *
  * The block is locked. Return: the folio, to be dropped when it is unlocked;
- * NULL if somebody holds or maps it.
+ * NULL if somebody holds or maps it. The core gives its reference to the page
+ * table and unlocks the folio after that: until then it is somebody's, too.
  */
 struct folio *emp_try_free(struct emp_region *r, u32 b, u64 s)
 {
@@ -72,6 +73,10 @@ struct folio *emp_try_free(struct emp_region *r, u32 b, u64 s)
 	lockdep_assert_held(emp_block_lock(r, b));
 	if (WARN_ON_ONCE(w & (EMP_S_DIRTY | EMP_S_WB)) || !folio_ref_freeze(folio, 1))
 		return NULL;
+	if (folio_test_locked(folio)) {
+		folio_ref_unfreeze(folio, 1);
+		return NULL;
+	}
 	r->sub[s] = w & EMP_S_VALID;
 	folio_ref_unfreeze(folio, 1);
 	return folio;
