@@ -24,8 +24,8 @@ make_region()
 
 	case $1 in
 	small-4k | small-64k) mb=32 unit=1 ;;
-	small-2m | auto) mb=192 unit=16 ;;
-	huge) mb=192 unit=512 ;;
+	small-2m | auto) mb=128 unit=16 ;;
+	huge) mb=128 unit=512 ;;
 	esac
 	pages=$((mb * 256))
 	region vm0 "$mb" $((mb == 32 ? 8 : 52)) "${variant[$1]}"

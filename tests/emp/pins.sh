@@ -11,7 +11,7 @@ set -u
 # shellcheck source=tests/emp/lib.sh
 . "${0%/*}/lib.sh"
 
-refusal=EOPNOTSUPP	# what a long-term pin gets without pinnable=1: docs/failure-semantics.md
+refusal=EFAULT		# what a long-term pin gets without pinnable=1
 
 access()	# COMMAND...: to vm0
 {
@@ -104,6 +104,19 @@ device_writes()	# VARIANT
 	access open map check 0 "$pages" 1
 }
 
+# Nothing tells of writes to a pinnable region: what is only read counts as dirty,
+# also what was mapped with a neighbour's fault.
+written_after_read()	# VARIANT
+{
+	sizes "$1"
+	region vm0 $((pages / 256)) "$dram" "${variant[$1]},pinnable=1"
+	access open map fill 0 "$pages" 1
+	evict_all vm0
+	access open map read 0 1024 1 fill 0 1024 2 read 2048 512 2 fill 2048 512 2
+	evict_all vm0
+	access open map check 0 1024 2 check 1024 1024 1 check 2048 512 2
+}
+
 # Discarded while pinned: the device keeps its page, the region reads zero.
 discarded()	# VARIANT
 {
@@ -175,6 +188,7 @@ for v in small-4k small-64k auto huge; do
 	t_run "refused-$v" refused "$v"
 	t_run "pinned-stay-$v" pinned_stay "$v"
 	t_run "device-writes-$v" device_writes "$v"
+	t_run "written-after-read-$v" written_after_read "$v"
 	t_run "discarded-$v" discarded "$v"
 	t_run "pinner-goes-$v" pinner_goes "$v"
 	t_run "destroyed-$v" destroyed "$v"
