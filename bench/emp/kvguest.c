@@ -51,12 +51,16 @@ static uint32_t *read_trace(const char *path, size_t *nr)
 	uint32_t *trace = NULL;
 	long size;
 
-	if (!f || fseek(f, 0, SEEK_END) || (size = ftell(f)) < 4 || fseek(f, 0, SEEK_SET))
+	if (!f)
 		return NULL;
-	trace = malloc(size);
-	*nr = size / 4;
-	if (trace && fread(trace, 4, *nr, f) != *nr)
+	size = fseek(f, 0, SEEK_END) ? -1 : ftell(f);
+	if (size >= 4 && !fseek(f, 0, SEEK_SET))
+		trace = malloc(size);
+	*nr = size >= 4 ? size / 4 : 0;
+	if (trace && fread(trace, 4, *nr, f) != *nr) {
+		free(trace);
 		trace = NULL;
+	}
 	fclose(f);
 	return trace;
 }

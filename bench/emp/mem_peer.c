@@ -343,7 +343,7 @@ static void shuffle(uint32_t round)
 
 static void run(const struct pass_cmd *c, struct pass_result *r)
 {
-	struct worker wk[MAX_THREADS];
+	struct worker wk[MAX_THREADS] = { 0 };
 	uint64_t begin = UINT64_MAX, end = 0;
 	pthread_barrier_t start;
 	struct rusage a, b;

@@ -274,9 +274,12 @@ int main(int argc, char **argv)
 		{ "work", required_argument, NULL, 'w' }, { "bytes", required_argument, NULL, 'b' },
 		{ "ops", required_argument, NULL, 'n' }, { "write", required_argument, NULL, 'W' },
 		{ "threads", required_argument, NULL, 't' },
-		{ "rounds", required_argument, NULL, 'r' }, { "seed", required_argument, NULL, 's' },
-		{ "trace", required_argument, NULL, 'T' }, { "label", required_argument, NULL, 'l' },
-		{ "out", required_argument, NULL, 'o' }, { "latency", required_argument, NULL, 'L' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "trace", required_argument, NULL, 'T' },
+		{ "label", required_argument, NULL, 'l' },
+		{ "out", required_argument, NULL, 'o' },
+		{ "latency", required_argument, NULL, 'L' },
 		{ "help", no_argument, NULL, 'h' }, { }
 	};
 	unsigned int threads[4] = { 1 }, nr_threads = 1, rounds = 5, round, i, t, v;

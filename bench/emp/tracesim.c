@@ -31,6 +31,7 @@ int main(int argc, char **argv)
 	t.block = calloc(t.from + count, sizeof(*t.block));
 	if (!f || !t.block || t.capacity < 64) {
 		fprintf(stderr, "tracesim: %s: cannot be used\n", argv[1]);
+		free(t.block);
 		return 1;
 	}
 	for (i = 0; i < t.nr_blocks; i++)
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
 	fclose(f);
 	if (t.nr != t.from + count) {
 		fprintf(stderr, "tracesim: %s: too short\n", argv[1]);
+		free(t.block);
 		return 1;
 	}
 	e = sim_emp(&t, &tune);

@@ -40,7 +40,7 @@ static uint32_t zipf(uint64_t *seed, uint32_t n)
 	double s = 2 - h_inverse(h_integral(2.5) - h(2));
 
 	for (;;) {
-		double u = high + (next_rand(seed) >> 11) * 0x1p-53 * (low - high);
+		double u = high + ldexp(next_rand(seed) >> 11, -53) * (low - high);
 		double x = h_inverse(u);
 		double k = floor(x + 0.5);
 

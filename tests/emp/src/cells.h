@@ -142,7 +142,8 @@ static inline struct model *model_open(const char *path, uint64_t bytes)
 		if (fd < 0 || ftruncate(fd, size))
 			die("%s", path);
 	}
-	m = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | (path ? 0 : MAP_ANONYMOUS), fd, 0);
+	m = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | (path ? 0 : MAP_ANONYMOUS),
+		 fd, 0);
 	if (m == MAP_FAILED)
 		die("the model");
 	if (path)

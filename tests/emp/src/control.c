@@ -34,8 +34,8 @@ int main(int argc, char **argv)
 		ret = ioctl(fd, EMP_IOC_LIST, &a);
 	} else if (!strcmp(verb, "create")) {
 		struct emp_create a = { .size = sizeof(a), .bytes = 1 << 20, .dram_limit = 1 << 20,
-					.block_size = 4096, .subblock_size = 4096, .map = EMP_MAP_SMALL,
-					.mode = 0600 };
+					.block_size = 4096, .subblock_size = 4096,
+					.map = EMP_MAP_SMALL, .mode = 0600 };
 
 		snprintf(a.name, sizeof(a.name), "%s", name);
 		ret = ioctl(fd, EMP_IOC_CREATE, &a);
@@ -51,7 +51,8 @@ int main(int argc, char **argv)
 		snprintf(a.name, sizeof(a.name), "%s", name);
 		ret = ioctl(fd, EMP_IOC_TIER_ADD, &a);
 	} else if (!strcmp(verb, "tier-remove")) {
-		struct emp_tier_remove a = { .size = sizeof(a), .id = argc > 3 ? atoi(argv[3]) : 0 };
+		struct emp_tier_remove a = { .size = sizeof(a),
+					     .id = argc > 3 ? atoi(argv[3]) : 0 };
 
 		snprintf(a.name, sizeof(a.name), "%s", name);
 		ret = ioctl(fd, EMP_IOC_TIER_REMOVE, &a);

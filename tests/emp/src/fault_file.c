@@ -85,11 +85,13 @@ static void maps(void)
 	refuse("mmap_at_end", try_mmap(4096, rw, MAP_SHARED, file, SIZE), EINVAL);
 	refuse("mmap_across_end", try_mmap(8192, rw, MAP_SHARED, file, SIZE - 4096), EINVAL);
 	refuse("mmap_far", try_mmap(4096, rw, MAP_SHARED, file, 1L << 62), EINVAL);
-	refuse("mmap_overflow", try_mmap(8192, rw, MAP_SHARED, file, INT64_MAX & ~4095L), EOVERFLOW);
+	refuse("mmap_overflow", try_mmap(8192, rw, MAP_SHARED, file, INT64_MAX & ~4095L),
+	       EOVERFLOW);
 	refuse("mmap_write_read_only_fd", try_mmap(4096, rw, MAP_SHARED, ro, 0), EACCES);
 	refuse("mmap_write_only_fd", try_mmap(4096, rw, MAP_SHARED, wo, 0), EACCES);
 	refuse("mmap_exec", try_mmap(4096, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0), EPERM);
-	refuse("mmap_sync", try_mmap(4096, rw, MAP_SHARED_VALIDATE | MAP_SYNC, file, 0), EOPNOTSUPP);
+	refuse("mmap_sync", try_mmap(4096, rw, MAP_SHARED_VALIDATE | MAP_SYNC, file, 0),
+	       EOPNOTSUPP);
 	refuse("mmap_hugetlb", try_mmap(2 << 20, rw, MAP_SHARED | MAP_HUGETLB, file, 0), EINVAL);
 	close(ro);
 	close(wo);

@@ -94,7 +94,7 @@ static void create_names(struct request *q)
 {
 	char *name = q->c.name;
 
-	CREATE("right", 0, );
+	CREATE("right", 0, {});
 	CREATE("name_empty", EINVAL, name[0] = 0);
 	CREATE("name_31", 0, memset(name, 'a', 31));
 	CREATE("name_unterminated", EINVAL, memset(name, 'a', 32));
@@ -138,11 +138,13 @@ static void create_sizes(struct request *q)
 	CREATE("bytes_negative", EINVAL, q->c.bytes = 1ULL << 63);
 	CREATE("bytes_max", EINVAL, q->c.bytes = ~0ULL << 16);
 	CREATE("bytes_too_many_blocks", EINVAL, {
-		q->c.block_size = q->c.subblock_size = 4096;
+		q->c.block_size = 4096;
+		q->c.subblock_size = 4096;
 		q->c.bytes = 1ULL << 44;
 	});
 	CREATE("bytes_no_memory", ENOMEM, {
-		q->c.block_size = q->c.subblock_size = 4096;
+		q->c.block_size = 4096;
+		q->c.subblock_size = 4096;
 		q->c.bytes = (1ULL << 44) - 2 * 4096;
 		q->c.flags = EMP_F_OVERCOMMIT;
 	});
@@ -290,7 +292,8 @@ static void addresses(void)
 			expect(name, ioctl(control, c[i].cmd, edge), EFAULT, true);
 	}
 	if (picked("ioctl_unknown"))
-		expect("ioctl_unknown", ioctl(control, _IOW(EMP_IOC_MAGIC, 6, int), &i), ENOTTY, true);
+		expect("ioctl_unknown", ioctl(control, _IOW(EMP_IOC_MAGIC, 6, int), &i), ENOTTY,
+		       true);
 	if (picked("ioctl_other_magic"))
 		expect("ioctl_other_magic", ioctl(control, BLKGETSIZE64, two), ENOTTY, true);
 	munmap(two, 4096);
@@ -490,7 +493,7 @@ static void tier_removes(struct request *q)
 	REMOVE("flags", EINVAL, a.flags = 1);
 	REMOVE("unterminated", EINVAL, memset(a.name, 'a', 32));
 	REMOVE("timeout_max", EINVAL, a.timeout_ms = ~0u);
-	REMOVE("no_room", ENOSPC, );
+	REMOVE("no_room", ENOSPC, {});
 	if (picked("tier_remove_refused_stays_ok")) {
 		char state[16] = "";
 		int f = open(SYSFS "/t0/tiers/0/state", O_RDONLY);
@@ -509,7 +512,8 @@ static void events(void)
 	int fd = open("/dev/emp-control", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
 	if (picked("event_buffer_small"))
-		expect("event_buffer_small", read(fd, buf, sizeof(struct emp_event) - 1), EINVAL, true);
+		expect("event_buffer_small", read(fd, buf, sizeof(struct emp_event) - 1), EINVAL,
+		       true);
 	if (picked("event_none"))
 		expect("event_none", read(fd, buf, sizeof(buf)), EAGAIN, true);
 	if (picked("event_bad_address")) {
@@ -610,6 +614,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc != 4) {
 		fprintf(stderr, "usage: fault_ioctl FREE MOUNTED HELD\n");
+		free(q);
 		return 2;
 	}
 	dev_free = argv[1];
@@ -620,6 +625,7 @@ int main(int argc, char **argv)
 	fd_free = open(dev_free, O_RDWR | O_CLOEXEC);
 	if (control < 0 || fd_free < 0 || leftover()) {
 		printf("Bail out! not a clean start: %s\n", leftover() ?: strerror(errno));
+		free(q);
 		return 1;
 	}
 	create_names(q);
@@ -637,5 +643,6 @@ int main(int argc, char **argv)
 	events();
 	unprivileged(q, false);
 	unprivileged(q, true);
+	free(q);
 	return failed ? 1 : 0;
 }

@@ -41,7 +41,8 @@ static int find(uint64_t pfn, uint64_t leave)
 			die("mmap");
 		madvise(at, step, MADV_NOHUGEPAGE);
 		memset(at, 1, step);
-		if (pread(pagemap, entry, sizeof(entry), (uintptr_t)at / PAGE * 8) != (ssize_t)sizeof(entry))
+		if (pread(pagemap, entry, sizeof(entry), (uintptr_t)at / PAGE * 8) !=
+		    (ssize_t)sizeof(entry))
 			die("pagemap");
 		for (i = 0; i < step / PAGE; i++) {
 			if ((entry[i] & ((1ul << 55) - 1)) == pfn) {
@@ -71,12 +72,23 @@ int main(int argc, char **argv)
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
-		case 'm': bytes = strtoull(optarg, NULL, 10) << 20; break;
-		case 's': seconds = atof(optarg); break;
-		case 'a': again = true; break;
-		case 'f': pfn = strtoull(optarg, NULL, 10); break;
-		case 'l': leave = strtoull(optarg, NULL, 10); break;
-		default: return 2;
+		case 'm':
+			bytes = strtoull(optarg, NULL, 10) << 20;
+			break;
+		case 's':
+			seconds = atof(optarg);
+			break;
+		case 'a':
+			again = true;
+			break;
+		case 'f':
+			pfn = strtoull(optarg, NULL, 10);
+			break;
+		case 'l':
+			leave = strtoull(optarg, NULL, 10);
+			break;
+		default:
+			return 2;
 		}
 	}
 	if (pfn)

@@ -37,10 +37,10 @@
 #define WORKERS_MAX	256
 
 struct worker {
+	const char *_Atomic name;	/* of the operation under way */
 	_Atomic uint64_t ops;
-	_Atomic uint64_t since;		/* ns: begin of the operation under way; 0: none */
+	_Atomic uint64_t since;		/* ns: begin of that operation; 0: none */
 	_Atomic int pid, tid;
-	const char *_Atomic name;	/* ... and what it is */
 };
 
 struct ctx {				/* a thread's own */
@@ -175,7 +175,8 @@ static void op_discard(struct ctx *c)
 		page &= ~511ul;
 	if (!zero_begin(c, page, n))
 		return;
-	err = fallocate(region_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page * PAGE, n * PAGE);
+	err = fallocate(region_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page * PAGE,
+			n * PAGE);
 	if (err)
 		failed("fallocate", err);
 	zero_end(page, n, !err);
@@ -241,7 +242,8 @@ static void op_unaligned(struct ctx *c)
 		window_close(&head);
 	}
 	if (from + n < w.n) {
-		struct window tail = { w.at + (from + n) * PAGE, w.page + from + n, w.n - from - n };
+		struct window tail = { w.at + (from + n) * PAGE, w.page + from + n,
+				       w.n - from - n };
 
 		window_touch(c, &tail, 10, true, "load behind a hole");
 		window_close(&tail);
@@ -290,7 +292,8 @@ static void op_protect(struct ctx *c)
 	if (mprotect(w.at + from * PAGE, n * PAGE, PROT_READ))
 		failed("mprotect", -1);
 	window_touch(c, &w, 10, false, "load under PROT_READ");
-	if (mprotect(w.at, w.n * PAGE, PROT_NONE) || mprotect(w.at, w.n * PAGE, PROT_READ | PROT_WRITE))
+	if (mprotect(w.at, w.n * PAGE, PROT_NONE) ||
+	    mprotect(w.at, w.n * PAGE, PROT_READ | PROT_WRITE))
 		failed("mprotect", -1);
 	window_touch(c, &w, 20, true, "load after mprotect");
 	window_close(&w);
@@ -447,8 +450,9 @@ static void op_uffd(struct ctx *c)
 		return;
 	if (!ioctl(fd, UFFDIO_API, &api) && window_open(c, &w, PROT_READ | PROT_WRITE, 0)) {
 		window_touch(c, &w, 10, true, "load");
-		reg.range.start = wp.range.start = (uintptr_t)w.at;
-		reg.range.len = wp.range.len = w.n * PAGE;
+		reg.range.start = (uintptr_t)w.at;
+		reg.range.len = w.n * PAGE;
+		wp.range = reg.range;
 		if (!ioctl(fd, UFFDIO_REGISTER, &reg) && !ioctl(fd, UFFDIO_WRITEPROTECT, &wp)) {
 			window_touch(c, &w, 20, true, "load under userfaultfd");
 			ioctl(fd, UFFDIO_WRITEPROTECT, &wp);
@@ -486,7 +490,8 @@ static void transfer(struct ctx *c, mover out, mover in, const char *how)
 		if (!out(c, map + page * PAGE, n * PAGE, c->buffer))
 			return;
 		for (i = 0; i < cells; i++)
-			cell_check(model, first + i, snap[i], (uint64_t *)(c->buffer + i * CELL), how);
+			cell_check(model, first + i, snap[i], (uint64_t *)(c->buffer + i * CELL),
+				   how);
 		return;
 	}
 	if (!pages_lock(model, page, n, c->owner))
@@ -541,7 +546,8 @@ static bool vm_out(struct ctx *c, char *at, size_t len, char *buffer)
 	struct iovec local = { buffer, len }, remote = { at, len };
 
 	(void)c;
-	return all_of("process_vm_readv", process_vm_readv(getpid(), &local, 1, &remote, 1, 0), len);
+	return all_of("process_vm_readv", process_vm_readv(getpid(), &local, 1, &remote, 1, 0),
+		      len);
 }
 
 static bool vm_in(struct ctx *c, char *at, size_t len, char *buffer)
@@ -549,7 +555,8 @@ static bool vm_in(struct ctx *c, char *at, size_t len, char *buffer)
 	struct iovec local = { buffer, len }, remote = { at, len };
 
 	(void)c;
-	return all_of("process_vm_writev", process_vm_writev(getpid(), &local, 1, &remote, 1, 0), len);
+	return all_of("process_vm_writev", process_vm_writev(getpid(), &local, 1, &remote, 1, 0),
+		      len);
 }
 
 static void op_processvm(struct ctx *c)
@@ -591,9 +598,8 @@ static bool splice_out(struct ctx *c, char *at, size_t len, char *buffer)
 	ssize_t n = 0;
 	int fd[2];
 
-	if (len > 15 * PAGE || pipe2(fd, O_CLOEXEC)) {
+	if (len > 15 * PAGE || pipe2(fd, O_CLOEXEC))
 		return false;
-	}
 	if (!pages_lock(model, page, len / PAGE, c->owner)) {
 		close(fd[0]);
 		close(fd[1]);
@@ -733,6 +739,7 @@ static struct op ops[] = {
 	{ "splice",	10,	op_splice },
 	{ "ptrace",	2,	op_ptrace },
 };
+
 #define OPS (sizeof(ops) / sizeof(*ops))
 
 /* --- threads and processes ----------------------------------------------------------- */
@@ -905,18 +912,41 @@ int main(int argc, char **argv)
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
-		case 's': seconds = atof(optarg); break;
-		case 't': threads = atoi(optarg); break;
-		case 'p': procs = atoi(optarg); break;
-		case 'o': enable(optarg); break;
-		case 'm': model_file = optarg; break;
-		case 'd': disk = optarg; break;
-		case 'b': mb = atol(optarg); break;
-		case 'f': fill = true; break;
-		case 'w': writes = atoi(optarg); break;
-		case 'k': stuck = atof(optarg); break;
-		case 'n': check = false; break;
-		default: return 2;
+		case 's':
+			seconds = atof(optarg);
+			break;
+		case 't':
+			threads = atoi(optarg);
+			break;
+		case 'p':
+			procs = atoi(optarg);
+			break;
+		case 'o':
+			enable(optarg);
+			break;
+		case 'm':
+			model_file = optarg;
+			break;
+		case 'd':
+			disk = optarg;
+			break;
+		case 'b':
+			mb = atol(optarg);
+			break;
+		case 'f':
+			fill = true;
+			break;
+		case 'w':
+			writes = atoi(optarg);
+			break;
+		case 'k':
+			stuck = atof(optarg);
+			break;
+		case 'n':
+			check = false;
+			break;
+		default:
+			return 2;
 		}
 	}
 	if (optind + 1 != argc || threads * procs > WORKERS_MAX) {
