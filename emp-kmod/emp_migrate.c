@@ -59,14 +59,15 @@ static void emp_sync_done(struct emp_io *io)
 }
 
 /*
- * Read or write, and wait as long as the tier's deadline. -ETIMEDOUT: the
- * request is still under way, and frees @slot when it ends.
+ * Read or write, and wait as long as the tier's deadline. -ETIMEDOUT, -EINTR
+ * (killed): the request is still under way, and frees @slot when it ends.
  */
 static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *folio, size_t len,
 		       u32 slot)
 {
 	struct emp_sync *y = kzalloc(sizeof(*y), GFP_KERNEL);
 	struct emp_io *io;
+	long left;
 	int err;
 
 	if (!y)
@@ -84,9 +85,9 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	io->ahead = !write;
 	t->ops->io_add(io, folio, 0, len);
 	emp_tier_submit(io);
-	if (!wait_for_completion_timeout(&y->done, msecs_to_jiffies(t->deadline_ms)) &&
-	    !atomic_xchg(&y->over, 1)) {
-		err = -ETIMEDOUT;
+	left = wait_for_completion_killable_timeout(&y->done, msecs_to_jiffies(t->deadline_ms));
+	if (left <= 0 && !atomic_xchg(&y->over, 1)) {
+		err = left ? -EINTR : -ETIMEDOUT;
 	} else {
 		wait_for_completion(&y->done);	/* it ended, or is just ending */
 		err = y->error;
@@ -125,7 +126,7 @@ static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u3
 		if (!err) {
 			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len,
 					  new);
-			*late = err == -ETIMEDOUT;
+			*late = err == -ETIMEDOUT || err == -EINTR;
 		}
 		folio_put(folio);
 	}
@@ -231,7 +232,7 @@ static void emp_demote_tier(struct emp_region *r, struct emp_tier *t, u32 at)
 	u32 b, vain = 0;
 
 	while (!READ_ONCE(r->nowb) && emp_tier_writable(t) &&
-	       READ_ONCE(t->used) > t->nr_slots - t->nr_slots / 8 && vain < 64) {
+	       READ_ONCE(t->used) > t->nr_slots - DIV_ROUND_UP(t->nr_slots, 8) && vain < 64) {
 		b = emp_demote_pick(r, t);
 		if (b == EMP_NO_SLOT)
 			return;
@@ -276,7 +277,7 @@ static void emp_demote_work(struct work_struct *work)
 /** emp_demote_check - @t has a slower tier behind it: is it time to make room? Any context */
 void emp_demote_check(struct emp_region *r, struct emp_tier *t)
 {
-	if (READ_ONCE(t->used) > t->nr_slots - t->nr_slots / 16 && !READ_ONCE(r->nowb))
+	if (READ_ONCE(t->used) > t->nr_slots - DIV_ROUND_UP(t->nr_slots, 16) && !READ_ONCE(r->nowb))
 		queue_work(system_unbound_wq, &r->demote_work);
 }
 
@@ -347,6 +348,12 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 		worst = 0;
 		for (b = 0; b < r->nr_blocks; b++) {
 			err = emp_migrate_block(r, b, t, 0);
+			if (err == -ENOSPC && (u64)READ_ONCE(r->limit) << PAGE_SHIFT >= r->bytes) {
+				/* No other tier, but DRAM holds it all. */
+				emp_fetch_ahead(r, emp_first_sub(r, b),
+						emp_first_sub(r, b) + emp_subs_per_block(r));
+				err = -EAGAIN;
+			}
 			if (err == -EAGAIN)
 				err = emp_migrate_evacuate(r, b, t);
 			if (err && err != -EAGAIN) {
