@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # shellcheck disable=SC2034 # variables are for those who source this
+# shellcheck disable=SC2154 # others are set by lib.sh, sourced before this
 #
 # What the tests of failing tiers share: a disk that does what it is told, and
 # a process that touches memory when it is told.
 
-bad_mb=64			# size of the bad disk
+bad_mb=128			# size of the bad disk
 bad=/dev/mapper/bad
 sectors=$((bad_mb * 2048))
 under=/dev/ram1			# what it stands on
@@ -180,6 +181,7 @@ leave()	# NAME: its process ends
 {
 	local in=${agent_in[$1]} out=${agent_out[$1]}
 
+	tell "$1" quit
 	exec {in}>&- {out}<&-
 	wait "${agent_pid[$1]}" || fail "agent $1 ended with $?"
 }

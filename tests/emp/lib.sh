@@ -26,7 +26,7 @@ bin=$top/build/tests/emp			# programs of tests/emp/src
 tmp=$top/build/test/tmp				# a real directory, outlives L1
 empctl=$top/userspace-tools/build/empctl
 empqemu=$top/userspace-tools/build/emp-qemu
-emp_ko=$top/build/modules/$(uname -r)/emp.ko
+emp_ko=${ANNEX_EMP_KO:-$top/build/modules/$(uname -r)/emp.ko}
 sys=/sys/fs/emp
 
 # Seconds that a stress takes; loops that count.

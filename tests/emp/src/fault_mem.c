@@ -13,6 +13,7 @@
  *	punch FIRST N		fallocate(PUNCH_HOLE)
  *	poison PAGE		madvise(MADV_HWPOISON): as if the hardware said so
  *	phys PAGE		page frame number, of pagemap
+ *	quit			so does the end of the input
  *
  * Answers to what touches pages:
  *
@@ -295,7 +296,8 @@ static void obey(const char *verb, unsigned long first, unsigned long n, unsigne
 		unload(&r);
 		answer(&r);
 	} else if (!strcmp(verb, "punch")) {
-		say(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * PAGE, n * PAGE));
+		say(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * PAGE,
+			      n * PAGE));
 	} else if (!strcmp(verb, "send")) {
 		say(send_page(first));
 	} else if (!strcmp(verb, "poison")) {
@@ -316,8 +318,8 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "-")) {
 		pages = strtoul(argv[2], NULL, 0);
-		mem = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			   0);
+		mem = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	} else if (argc == 2) {
 		fd = open(argv[1], O_RDWR);
 		if (fd < 0 || fstat(fd, &st)) {
@@ -338,9 +340,13 @@ int main(int argc, char **argv)
 	sigaction(SIGBUS, &sa, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {
-		first = n = tag = 0;
+		first = 0;
+		n = 0;
+		tag = 0;
 		if (sscanf(line, "%31s %lu %lu %lu", verb, &first, &n, &tag) < 1)
 			continue;
+		if (!strcmp(verb, "quit"))
+			break;
 		obey(verb, first, n, tag);
 	}
 	return 0;
