@@ -10,13 +10,14 @@
  * be taken for the first one's.
  *
  * Demotion: when a tier that has a slower one behind it is nearly full, the
- * blocks that were evicted longest ago go down, until there is room again. The
- * hand goes round the table of blocks and takes the oldest of every few.
+ * blocks that were evicted longest ago go down, until there is room again: each
+ * time the oldest of a few that were picked at random.
  *
  * Draining moves all blocks; what is in DRAM becomes dirty instead, and finds
  * a place elsewhere when it is evicted.
  */
 #include <linux/completion.h>
+#include <linux/random.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -206,18 +207,22 @@ static u32 emp_demote_age(struct emp_region *r, u32 b, struct emp_tier *t)
 	return READ_ONCE(r->policy.clock) - READ_ONCE(e->link) + 1;
 }
 
+/*
+ * The oldest of some blocks of @t from all over the region (neighbours are of
+ * one age). A block is looked for from a random place, not for ever.
+ */
 static u32 emp_demote_pick(struct emp_region *r, struct emp_tier *t)
 {
-	u32 seen, found = 0, best = EMP_NO_SLOT, best_age = 0, age;
+	u32 i, j, b, best = EMP_NO_SLOT, best_age = 0, age = 0;
 
-	for (seen = 0; seen < r->nr_blocks && found < EMP_DEMOTE_SAMPLE; seen++) {
-		u32 b = r->demote_hand;
-
-		r->demote_hand = b + 1 < r->nr_blocks ? b + 1 : 0;
-		age = emp_demote_age(r, b, t);
-		if (!age)
-			continue;
-		found++;
+	for (i = 0; i < EMP_DEMOTE_SAMPLE; i++) {
+		b = get_random_u32_below(r->nr_blocks);
+		for (j = 0; j < 256; j++) {
+			age = emp_demote_age(r, b, t);
+			if (age)
+				break;
+			b = b + 1 < r->nr_blocks ? b + 1 : 0;
+		}
 		if (age > best_age) {
 			best_age = age;
 			best = b;
@@ -234,8 +239,10 @@ static void emp_demote_tier(struct emp_region *r, struct emp_tier *t, u32 at)
 	while (!READ_ONCE(r->nowb) && emp_tier_writable(t) &&
 	       READ_ONCE(t->used) > t->nr_slots - DIV_ROUND_UP(t->nr_slots, 8) && vain < 64) {
 		b = emp_demote_pick(r, t);
-		if (b == EMP_NO_SLOT)
-			return;
+		if (b == EMP_NO_SLOT) {
+			vain++;
+			continue;
+		}
 		switch (emp_migrate_block(r, b, t, at + 1)) {
 		case 0:
 			emp_count(r, demoted);

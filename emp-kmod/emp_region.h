@@ -140,7 +140,6 @@ struct emp_region {
 	u32 next_tier_id;
 	bool removing;			/* a tier is being drained; conf_lock */
 	struct work_struct demote_work;
-	u32 demote_hand;
 	bool no_space;			/* the last write-back found no slot */
 
 	/* life */
