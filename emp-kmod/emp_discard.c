@@ -66,8 +66,12 @@ static int emp_wait_idle(struct emp_region *r, u64 s)
 	return left < 0 ? -EINTR : left ? 0 : -ETIMEDOUT;
 }
 
-/* Discard subblock @sub, or its whole block if that is one folio. */
-static int emp_discard_sub(struct emp_region *r, u64 sub)
+/*
+ * Discard subblock @sub, or its whole block if that is one folio and lies within
+ * the @max bytes from @sub on. What the block is can change until it is locked:
+ * *done says how much was discarded, 0 if the caller has to look again.
+ */
+static int emp_discard_sub(struct emp_region *r, u64 sub, u64 max, u64 *done)
 {
 	u32 b = emp_block_of(r, sub), i, n;
 	spinlock_t *lock = emp_block_lock(r, b);
@@ -80,6 +84,15 @@ again:
 	spin_lock_irqsave(lock, flags);
 	s = emp_state_sub(r, b, sub);
 	w = r->sub[s];
+	*done = 1ULL << r->sub_shift;
+	if (r->bent[b].flags & EMP_B_HUGE) {
+		*done = 1ULL << r->block_shift;
+		if (s != sub || max < *done) {
+			*done = 0;
+			spin_unlock_irqrestore(lock, flags);
+			return 0;
+		}
+	}
 	r->bent[b].flags &= ~EMP_B_MIGRATE;
 	if (!(w & EMP_S_PRESENT)) {
 		if (w)
@@ -217,7 +230,7 @@ long emp_discard(struct emp_region *r, u64 off, u64 len)
 	while (off < end && !err) {
 		unit = emp_discard_unit(r, off, end);
 		if (unit) {
-			err = emp_discard_sub(r, off >> r->sub_shift);
+			err = emp_discard_sub(r, off >> r->sub_shift, end - off, &unit);
 		} else {
 			unit = 1ULL << r->sub_shift;
 			part = min(end, (off & ~(unit - 1)) + unit) - off;
