@@ -47,13 +47,13 @@ guest_said()	# NAME TEXT
 # Sets last: the counters as they were last seen.
 guest_wait()
 {
-	local most=0 now limit status=0
+	local most=0 now limit note status=0
 
 	while not ended "$1"; do
 		if now=$(resident "$2" 2>/dev/null) && limit=$(attr "$2" dram_limit 2>/dev/null); then
 			((now > most)) && most=$now
 			[ -z "${limits_move:-}" ] && ((now > limit)) && fail "resident $now, limit $limit"
-			last=$(region_note "$2" 2>/dev/null) || true
+			note=$(region_note "$2" 2>/dev/null) && [[ $note == *fault_zero=* ]] && last=$note
 		fi
 		sleep 0.3
 	done
