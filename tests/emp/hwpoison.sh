@@ -4,6 +4,7 @@
 # fetched again; dirty, whoever touches it gets the error, and nobody else.
 # The broken page is never given to anybody again.
 #
+# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12 --mem 1G
 # time: 300
 #

@@ -3,6 +3,7 @@
 # Regions come and go: killed users, autodestroy, many at once, who may do what,
 # and the module that must unload afterwards.
 #
+# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12 --mem 4G
 # time: 600
 #

@@ -3,6 +3,7 @@
 # The DRAM limit of a region: its minimum, changes under load, and the memory
 # cgroup that pays for the pages.
 #
+# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12 --mem 4G
 # time: 600
 #

@@ -3,6 +3,7 @@
 # Several tiers: what overflows goes down, tiers come and go under load, ranges
 # and what becomes of their bytes.
 #
+# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12
 # lab: --kernel 6.1
 # time: 500
