@@ -3,7 +3,6 @@
 # Only what was written is written back, and zeros are neither written nor read.
 # Counts are exact: pages and subblocks times their size.
 #
-# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12 --mem 4G
 # time: 300
 #
