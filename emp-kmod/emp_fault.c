@@ -207,7 +207,11 @@ static struct folio *emp_around_get(struct emp_region *r, u64 sub)
 		if (folio_trylock(folio)) {
 			if (w & EMP_S_AHEAD)
 				emp_count(r, prefetch_used);
-			r->sub[sub] = (w & ~EMP_S_AHEAD) | EMP_S_MAPPED;
+			w = (w & ~EMP_S_AHEAD) | EMP_S_MAPPED;
+			/* A mapping of a pinnable region is writable at once. */
+			if (r->flags & EMP_F_PINNABLE && !(w & EMP_S_DIRTY))
+				emp_mark_dirty(r, b, sub, &w);
+			r->sub[sub] = w;
 			folio_get(folio);
 		} else {
 			folio = NULL;
