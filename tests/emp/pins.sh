@@ -3,7 +3,6 @@
 # Long-term pins, made by io_uring's registered buffers: refused without
 # pinnable=1, and with it never evicted, never lost.
 #
-# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12 --mem 4G --nvme 256M
 # time: 300
 #
