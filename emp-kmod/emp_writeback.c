@@ -238,7 +238,8 @@ static unsigned long emp_wb_gone(struct emp_region *r, u32 b)
  * A slot for what is to be written of block @b, its tier held; ERR_PTR if there
  * is none. Nothing of the block is VALID: a new slot, else the one it has. That
  * one is on a tier in trouble: -EAGAIN, the rest of the block must come away
- * from it first.
+ * from it first, unless there is no DRAM for that: then nothing could be
+ * written at all, and the tier may still work.
  */
 static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot)
 {
@@ -256,7 +257,8 @@ static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot)
 	state = old ? READ_ONCE(old->state) : EMP_TIER_OK;
 	if (state == EMP_TIER_GONE) {
 		any = emp_wb_gone(r, b);
-	} else if (any & EMP_S_VALID && state != EMP_TIER_OK && emp_tier_healthy(r)) {
+	} else if (any & EMP_S_VALID && state != EMP_TIER_OK && emp_tier_healthy(r) &&
+		   emp_free_pages(r) > READ_ONCE(r->low_free) / 2) {
 		atomic_inc(&old->inflight);
 		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 		emp_migrate_evacuate(r, b, old);

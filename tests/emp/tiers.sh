@@ -263,6 +263,32 @@ interrupted()	# SIGNAL, or TIMEOUT
 	leave p
 }
 
+# A removal that ended early leaves blocks of which a part is on the tier still;
+# they can be written back though there is no DRAM to fetch the rest.
+written_while_draining()
+{
+	local i job jobs=()
+	"$empctl" region create f0 --size 64M --force \
+		--mem "$bad:64:0|$disk:64:0|dram:2|checksum=1,${variant[small-64k]}"
+	"$bin/access" /dev/emp/f0 open map fill 0 16384 5
+	evict_all f0
+	slow 4
+	! timeout 60 "$empctl" tier remove f0 0 --timeout 1 2>/tmp/err || fail "it ended in time"
+	heals
+	state_is f0 0 draining || fail "tier is $(attr f0 tiers/0/state)"
+	for ((i = 0; i < 4; i++)); do	# a page of each block
+		timeout 100 "$bin/access" /dev/emp/f0 open map \
+			mark $((i * 4096)) 4096 16 6 check-mark $((i * 4096)) 4096 16 6 &
+		jobs+=($!)
+	done
+	for job in "${jobs[@]}"; do
+		wait "$job"
+	done
+	timeout 100 "$empctl" tier remove f0 0
+	"$bin/access" /dev/emp/f0 open map check-mark 0 16384 16 6
+	(($(counter f0 fault_no_space) == 0)) || fail "fault_no_space $(counter f0 fault_no_space)"
+}
+
 partly_drained()
 {
 	(($(attr f0 tiers/2/used) > 1 << 20))
@@ -503,6 +529,7 @@ bad_run remove_only remove_only
 bad_run interrupted_int interrupted INT
 bad_run interrupted_kill interrupted KILL
 bad_run interrupted_timeout interrupted TIMEOUT
+bad_run written_while_draining written_while_draining
 bad_run remove_twice remove_twice
 bad_run churn_small-4k churn "${variant[small-4k]}"
 bad_run churn_small-64k churn "${variant[small-64k]}"
