@@ -5,7 +5,6 @@
 # spoil one field of a right request at a time; here are the tools, sysfs, and
 # what needs a machine around it.
 #
-# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12
 # lab: --kernel 6.1
 # time: 600
