@@ -14,10 +14,13 @@ set -u
 
 direct=/dev/nvme0n1		# for O_DIRECT, with real asynchronous DMA
 
-# Sizes for a form: MB of the region, of DRAM (a quarter to a third).
+# Sizes for a form: MB of the region, of DRAM (a quarter to a third); less on
+# the debug kernel, where it would take most of the time to fill them.
 size_of()	# VARIANT
 {
-	case $1 in
+	case $1${ANNEX_DEBUG:+-debug} in
+	small-4k-debug | small-64k-debug) echo 24 6 ;;
+	*-debug) echo 112 52 ;;
 	small-4k | small-64k) echo 96 24 ;;
 	*) echo 224 64 ;;
 	esac
