@@ -236,7 +236,7 @@ static void emp_map_around(struct emp_region *r, struct vm_fault *vmf, struct fo
 	u32 n = 0, h = 0, i, max;
 
 	end = min(ALIGN(addr, PMD_SIZE), vma->vm_end);	/* one page table */
-	if (addr >= end)
+	if (addr >= end || (!sequential && pgoff >= folio->index + folio_nr_pages(folio)))
 		return;
 	max = min_t(unsigned long, (end - addr) >> PAGE_SHIFT, EMP_AROUND_MAX);
 	while (n < max) {
@@ -345,6 +345,8 @@ again:
 	case EMP_GET_OK:
 		if (!nowait && (began || r->map == EMP_MAP_SMALL))
 			emp_read_ahead(r, sub);
+		if (unlikely(emp_free_pages(r) < READ_ONCE(r->low_free)))
+			emp_reclaim_help(r, EMP_HELP_NOW);
 		if (emp_is_kvm_async(vmf)) {
 			emp_count(r, fault_async);
 			folio_put(folio);
@@ -367,6 +369,14 @@ again:
 	case EMP_GET_WAIT:
 		if (!nowait && began)
 			emp_read_ahead(r, sub);
+		if (emp_free_pages(r) < READ_ONCE(r->low_free)) {
+			/* The read takes its time anyway. */
+			emp_reclaim_help(r, EMP_HELP_MEANWHILE);
+			if (emp_get_settled(r, sub)) {
+				how |= EMP_GET_TRIED;
+				goto again;
+			}
+		}
 		ret = emp_fault_wait(r, vmf, sub, false, until);
 		how |= EMP_GET_TRIED;
 		if (!ret)

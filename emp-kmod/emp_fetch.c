@@ -25,6 +25,7 @@
 #include "emp_writeback.h"
 
 #define EMP_READ_TRIES 3
+#define EMP_S_HANDED	(EMP_S_PRESENT | EMP_S_UPTODATE | EMP_S_MAPPED)
 
 /* A read of a 2 MiB block, which takes several requests. */
 struct emp_huge_fetch {
@@ -70,12 +71,17 @@ static bool emp_csum_ok(struct emp_region *r, struct folio *folio, size_t off, s
 	return true;
 }
 
-/* A fetch into @folio ended. */
-static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err, bool ahead)
+/* How a fetch ended. */
+#define EMP_FETCH_AHEAD	(1u << 0) /* nobody waited for it */
+#define EMP_FETCH_AT_ONCE (1u << 1) /* before its submission returned */
+
+/* A fetch into @folio ended at @now. */
+static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err, u32 how, u64 now)
 {
+	bool ahead = how & EMP_FETCH_AHEAD;
 	u64 i, s = emp_folio_sub(r, folio), n = 1;
 	u32 b = emp_block_of(r, s);
-	u64 now = local_clock(), age = now - (unsigned long)folio->private;
+	u64 age = now - (unsigned long)folio->private;
 	unsigned long flags;
 	bool huge;
 
@@ -84,7 +90,8 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 	huge = r->bent[b].flags & EMP_B_HUGE;
 	if (!err) {
 		folio->private = (void *)(unsigned long)now;
-		r->sub[s] |= EMP_S_UPTODATE | (ahead ? EMP_S_AHEAD : 0);
+		r->sub[s] |= EMP_S_UPTODATE | (ahead ? EMP_S_AHEAD : 0) |
+			     (how & EMP_FETCH_AT_ONCE ? EMP_S_MAPPED : 0);
 		if (huge)
 			n = emp_subs_per_block(r);
 	} else {
@@ -143,7 +150,12 @@ static void emp_fetch_done(struct emp_io *io)
 	struct emp_tier *t = io->tier;
 	struct emp_region *r = t->region;
 	struct folio_iter fi;
+	u32 how = 0;
 
+	if (io->ahead)
+		how |= EMP_FETCH_AHEAD;
+	if (io->task == current && in_task())
+		how |= EMP_FETCH_AT_ONCE;
 	if (io->error && !io->ahead && io->tries + 1 < EMP_READ_TRIES &&
 	    READ_ONCE(t->state) != EMP_TIER_GONE && !io->late)
 		goto retry;
@@ -162,7 +174,7 @@ static void emp_fetch_done(struct emp_io *io)
 		if (!err)
 			emp_count_add(r, fetch_bytes, fi.length);
 		bio_next_folio(&fi, &io->bio);
-		emp_fetch_finish(r, folio, err, io->ahead);
+		emp_fetch_finish(r, folio, err, how, io->end);
 	}
 	t->ops->io_free(io);
 	return;
@@ -182,6 +194,10 @@ static void emp_fetch_one(struct emp_region *r, struct emp_tier *t, u64 pos, str
 	io->done = emp_fetch_done;
 	io->owner = folio;
 	io->tries = tries;
+	if (!tries) {
+		io->task = current;
+		io->start = (unsigned long)folio->private;
+	}
 	t->ops->io_add(io, folio, 0, folio_size(folio));
 	emp_tier_submit(io);
 }
@@ -190,7 +206,7 @@ static void emp_huge_put(struct emp_huge_fetch *h)
 {
 	if (!atomic_dec_and_test(&h->pending))
 		return;
-	emp_fetch_finish(h->region, h->folio, READ_ONCE(h->error), false);
+	emp_fetch_finish(h->region, h->folio, READ_ONCE(h->error), 0, local_clock());
 	mempool_free(h, emp_huge_fetch_pool);
 }
 
@@ -364,6 +380,14 @@ enum emp_get emp_get(struct emp_region *r, u64 sub, u32 flags_get, struct folio 
 	bool huge, stored;
 	u64 s;
 
+	/* A look without the lock; what follows from it is checked under the lock. */
+	s = sub;
+	w = READ_ONCE(r->sub[s]);
+	if (r->map == EMP_MAP_SMALL && !(w & (EMP_S_PRESENT | EMP_S_LOST))) {
+		huge = false;
+		stored = w & EMP_S_VALID;
+		goto alloc;
+	}
 	spin_lock_irqsave(lock, flags);
 again:
 	s = emp_state_sub(r, b, sub);
@@ -379,6 +403,7 @@ again:
 	huge = emp_want_huge(r, b);
 	stored = emp_stored(r, b, sub, huge);
 	spin_unlock_irqrestore(lock, flags);
+alloc:
 	folio = emp_folio_alloc(r, huge ? emp_first_sub(r, b) : sub,
 				huge ? HPAGE_PMD_ORDER : emp_sub_order(r),
 				flags_get & EMP_GET_SLEEP, !stored);
@@ -418,6 +443,7 @@ again:
 	r->sub[s] = emp_word(folio, EMP_S_PRESENT | (huge ? r->sub[s] & EMP_S_VALID : EMP_S_VALID));
 	slot = r->bent[b].slot;
 	t = emp_tier_get_slot(r, slot);
+	folio_get(folio);	/* ours */
 	spin_unlock_irqrestore(lock, flags);
 
 	trace_emp_fetch_begin(r, s, slot);
@@ -429,6 +455,14 @@ again:
 			      ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift), folio, 0);
 
 	/* A tier that answers at once has done so. */
+	w = READ_ONCE(r->sub[s]);
+	if ((w & EMP_S_HANDED) == EMP_S_HANDED && emp_word_folio(w) == folio &&
+	    !(r->flags & EMP_F_PINNABLE)) {
+		emp_policy_touch(&r->policy, b);
+		*out = folio;
+		return EMP_GET_OK;
+	}
+	folio_put(folio);
 	spin_lock_irqsave(lock, flags);
 	s = emp_state_sub(r, b, sub);
 	w = r->sub[s];

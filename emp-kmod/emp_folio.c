@@ -34,7 +34,7 @@ struct folio *emp_folio_alloc(struct emp_region *r, u64 sub, u32 order, bool wai
 	struct folio *folio;
 
 	now = atomic_long_add_return(n, &r->resident);
-	if (limit - now < READ_ONCE(r->low_free))
+	if (limit - now < READ_ONCE(r->low_free) / 2)
 		emp_reclaim_kick(r);
 	if (now > limit) {
 		atomic_long_sub(n, &r->resident);

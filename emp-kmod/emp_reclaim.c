@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reclaim. One thread a region, the only one that unmaps for eviction, keeps
- * between low_free and high_free pages of the limit free:
+ * Reclaim keeps between low_free and high_free pages of the limit free:
  *
  *	1. blocks the policy wants to judge are unmapped (sorted, neighbours
  *	   together: KVM and the TLB see few, large invalidations). They stay
@@ -10,9 +9,18 @@
  *	   dirty ones handed to write-back, which frees them when they are written
  *
  * A folio that anybody else holds is passed over and its block counts as used.
- * A faulting thread that finds no DRAM may evict what is clean and judged
- * (emp_reclaim_direct()), never unmap or write.
+ *
+ * Who does it. Unmapping flushes the TLB of every CPU that runs the mapper:
+ * from another CPU that is an interrupt for each run of blocks, and costs more
+ * than all the rest; from its own it is next to nothing. So a thread that
+ * faults while less than low_free is free does a few blocks itself
+ * (emp_reclaim_help()), where it can in the time it would wait for its own read;
+ * it never waits for a write. The evictor does what is left: it is called at
+ * half of low_free. One at a time unmaps, for KVM widens its invalidations to
+ * cover all that are under way. A thread that finds no DRAM at all may evict
+ * what is clean and judged (emp_reclaim_direct()).
  */
+#include <linux/blkdev.h>
 #include <linux/freezer.h>
 #include <linux/kthread.h>
 #include <linux/sort.h>
@@ -24,6 +32,7 @@
 #include "emp_writeback.h"
 
 #define EMP_BATCH	32u
+#define EMP_HELP_WRITES	8	/* ... while fewer write requests than this are under way */
 #define EMP_FORCE_AFTER	4u	/* rounds without a victim until the policy is forced */
 
 /** emp_reclaim_kick - the evictor should have a look; any context */
@@ -31,7 +40,6 @@ void emp_reclaim_kick(struct emp_region *r)
 {
 	if (READ_ONCE(r->evict_kick))
 		return;
-	WRITE_ONCE(r->kick_cpu, raw_smp_processor_id());
 	WRITE_ONCE(r->evict_kick, true);
 	wake_up(&r->evict_wait);
 }
@@ -44,7 +52,7 @@ void emp_reclaim_kick(struct emp_region *r)
  */
 void emp_reclaim_throttle(struct emp_region *r, u32 depth)
 {
-	wait_event_timeout(r->evict_wait, atomic_read(&r->wb_inflight) <= depth,
+	wait_event_timeout(r->wb_wait, atomic_read(&r->wb_inflight) <= depth,
 			   current == r->evictor ? HZ : HZ / 10);
 }
 
@@ -168,14 +176,10 @@ static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, bool *
 	return pages;
 }
 
-/* One round. Return: pages freed or on their way out. */
-static long emp_reclaim_round(struct emp_region *r, u32 want, bool force)
+/* Let the policy judge some more blocks; unmap_lock is held. */
+static void emp_reclaim_unmap(struct emp_region *r, u32 want)
 {
-	struct emp_wb wb = { .r = r };
 	u32 pick[EMP_BATCH], i, n;
-	long pages = 0;
-	u64 rescued;
-	bool writes;
 
 	/* More than are evicted, so that those which wait for judgement have time. */
 	for (i = 0; i < EMP_POLICY_PACE; i++) {
@@ -186,6 +190,17 @@ static long emp_reclaim_round(struct emp_region *r, u32 want, bool force)
 			break;
 		emp_unmap_blocks(r, pick, n);
 	}
+}
+
+/* Evict what was judged. Return: pages freed or on their way out. */
+static long emp_reclaim_evict(struct emp_region *r, u32 want, bool force, bool may_wait)
+{
+	struct emp_wb wb = { .r = r, .may_wait = may_wait };
+	u32 pick[EMP_BATCH], i, n;
+	struct blk_plug plug;
+	long pages = 0;
+	u64 rescued;
+	bool writes;
 
 	spin_lock_irq(&r->policy_lock);
 	rescued = r->policy.stats.rescue;
@@ -194,6 +209,7 @@ static long emp_reclaim_round(struct emp_region *r, u32 want, bool force)
 	spin_unlock_irq(&r->policy_lock);
 	emp_count_add(r, evict_rescued, rescued);
 	sort(pick, n, sizeof(*pick), emp_cmp_u32, NULL);
+	blk_start_plug(&plug);
 	for (i = 0; i < n; i++) {
 		pages += emp_evict_block(r, pick[i], false, &writes);
 		if (writes) {
@@ -202,7 +218,37 @@ static long emp_reclaim_round(struct emp_region *r, u32 want, bool force)
 		}
 	}
 	emp_wb_flush(&wb);
+	blk_finish_plug(&plug);
 	return pages;
+}
+
+/* One round of a thread that may sleep. Return: pages freed or on their way out. */
+static long emp_reclaim_round(struct emp_region *r, u32 want, bool force)
+{
+	mutex_lock(&r->unmap_lock);
+	emp_reclaim_unmap(r, want);
+	mutex_unlock(&r->unmap_lock);
+	return emp_reclaim_evict(r, want, force, true);
+}
+
+/*
+ * emp_reclaim_help - a thread that faults evicts about @blocks; waits for nothing
+ *
+ * Few when the fault is held up by it, more when its own read is under way.
+ */
+void emp_reclaim_help(struct emp_region *r, u32 blocks)
+{
+	long want = READ_ONCE(r->high_free) - emp_free_pages(r) - atomic_long_read(&r->wb_pages);
+
+	/* Where writes pile up the evictor does better: it can wait for them. */
+	if (want <= 0 || atomic_read(&r->wb_inflight) >= EMP_HELP_WRITES)
+		return;
+	if (!mutex_trylock(&r->unmap_lock))
+		return;
+	emp_reclaim_unmap(r, blocks);
+	mutex_unlock(&r->unmap_lock);
+	if (emp_reclaim_evict(r, blocks, false, false))
+		emp_count(r, evict_helped);
 }
 
 /** emp_reclaim_direct - a faulting thread makes room for itself; never sleeps */
@@ -256,36 +302,14 @@ static void emp_reclaim_run(struct emp_region *r)
 	}
 }
 
-/*
- * Work where the memory is used. Unmapping flushes the TLB of every CPU that
- * runs the mapper: from another CPU that is an interrupt for each run of
- * blocks, from its own it is not. One CPU that calls twice in a row has the
- * evictor come; when several call in turn it runs wherever there is room.
- */
-static void emp_evictor_follow(struct emp_region *r, int *last)
-{
-	int cpu = READ_ONCE(r->kick_cpu);
-	bool same = cpu == *last;
-
-	*last = cpu;
-	if (same && cpu_online(cpu)) {
-		if (cpu != raw_smp_processor_id() || current->nr_cpus_allowed != 1)
-			set_cpus_allowed_ptr(current, cpumask_of(cpu));
-	} else if (current->nr_cpus_allowed == 1) {
-		set_cpus_allowed_ptr(current, cpu_possible_mask);
-	}
-}
-
 static int emp_evictor(void *data)
 {
 	struct emp_region *r = data;
-	int last = -1;
 
 	while (!kthread_should_stop()) {
 		wait_event_interruptible(r->evict_wait,
 					 READ_ONCE(r->evict_kick) || kthread_should_stop());
 		WRITE_ONCE(r->evict_kick, false);
-		emp_evictor_follow(r, &last);
 		if (READ_ONCE(r->pressure)) {
 			WRITE_ONCE(r->pressure, false);
 			if (!emp_reclaim_round(r, EMP_BATCH, false))

@@ -12,6 +12,10 @@ void emp_reclaim_waiting(struct emp_region *r);
 void emp_reclaim_pressure(struct emp_region *r);
 void emp_reclaim_throttle(struct emp_region *r, u32 depth);
 bool emp_reclaim_direct(struct emp_region *r);
+/* How much a faulting thread evicts in one go: while it is held up, while it waits anyway. */
+#define EMP_HELP_NOW	4u
+#define EMP_HELP_MEANWHILE 16u
+void emp_reclaim_help(struct emp_region *r, u32 blocks);
 long emp_reclaim_all(struct emp_region *r, long pages);
 bool emp_reclaim_stuck(struct emp_region *r);
 

@@ -124,7 +124,7 @@ static long emp_limit_min(const struct emp_region *r)
 static void emp_set_watermarks(struct emp_region *r)
 {
 	long block = 1L << emp_block_order(r);
-	long low = max3(r->limit / 64, min(r->limit / 16, 512L), 2 * block);
+	long low = max3(r->limit / 64, min(r->limit / 32, 512L), 2 * block);
 
 	low = min(low, max(r->limit / 8, block));
 	if ((u64)r->limit << PAGE_SHIFT >= r->bytes)
@@ -424,9 +424,11 @@ static struct emp_region *emp_region_new(const struct emp_create *c)
 	r->flags = c->flags;
 	r->wipe = c->wipe;
 	mutex_init(&r->conf_lock);
+	mutex_init(&r->unmap_lock);
 	spin_lock_init(&r->life_lock);
 	spin_lock_init(&r->policy_lock);
 	init_waitqueue_head(&r->evict_wait);
+	init_waitqueue_head(&r->wb_wait);
 	init_waitqueue_head(&r->free_wait);
 	init_completion(&r->gone);
 	INIT_WORK(&r->teardown, emp_region_teardown);

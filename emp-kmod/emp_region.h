@@ -123,9 +123,10 @@ struct emp_region {
 	struct emp_policy policy;
 	struct task_struct *evictor;
 	wait_queue_head_t evict_wait;	/* the evictor sleeps here */
+	wait_queue_head_t wb_wait;	/* a write request ended */
 	wait_queue_head_t free_wait;	/* those who need DRAM sleep here */
 	bool evict_kick;
-	int kick_cpu;			/* who needed DRAM last */
+	struct mutex unmap_lock;		/* one at a time unmaps for eviction */
 	bool pressure;			/* an allocation below the limit failed */
 	unsigned long stuck_since;	/* jiffies: somebody waits, nothing is freed; 0: not */
 	unsigned long freed;		/* folios ever freed; racy, only compared */

@@ -42,6 +42,7 @@
 	X(evict_written)	/* subblocks freed after being written */	\
 	X(evict_busy)		/* blocks passed over: in use */		\
 	X(evict_direct)		/* blocks evicted by a faulting thread */	\
+	X(evict_helped)		/* rounds of eviction by a faulting thread */	\
 	X(wb_bytes)		/* bytes written to tiers by write-back */	\
 	X(wb_requests)		/* write requests to tiers */			\
 	X(wb_error)		/* subblocks whose write failed */		\

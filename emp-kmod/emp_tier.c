@@ -97,7 +97,8 @@ void emp_tier_submit(struct emp_io *io)
 {
 	struct emp_tier *t = io->tier;
 
-	io->start = local_clock();
+	if (!io->start)
+		io->start = local_clock();
 	if (READ_ONCE(t->state) == EMP_TIER_GONE)
 		emp_io_end(io, -ENODEV);
 	else
@@ -122,10 +123,11 @@ static void emp_tier_note(struct emp_tier *t, const struct emp_io *io, int error
 void emp_io_end(struct emp_io *io, int error)
 {
 	struct emp_tier *t = io->tier;
-	s64 took = local_clock() - io->start;
 	int w = io->write;
+	s64 took;
 
-	took = max(took, 0);	/* clocks of two CPUs may differ a little */
+	io->end = local_clock();
+	took = max_t(s64, io->end - io->start, 0);	/* clocks of two CPUs may differ a little */
 	this_cpu_inc(t->stats->ops[w]);
 	this_cpu_inc(t->stats->hist[w][emp_hist_bucket(took)]);
 	if (error)

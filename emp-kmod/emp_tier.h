@@ -98,7 +98,9 @@ struct emp_tier {
  * @tier: where
  * @done: called once, in any context; owns the request from then on
  * @owner: the caller's
- * @start: ktime, ns
+ * @task: who submits it, when that matters; only compared
+ * @start: ns of local_clock(); 0: emp_tier_submit() sets it
+ * @end: the same, when @done is called
  * @error: 0 or -errno, when @done is called
  * @write: direction
  * @ahead: nobody waits for it
@@ -109,7 +111,9 @@ struct emp_io {
 	struct emp_tier *tier;
 	void (*done)(struct emp_io *io);
 	void *owner;
+	struct task_struct *task;
 	u64 start;
+	u64 end;
 	int error;
 	bool write;
 	bool ahead;

@@ -54,7 +54,7 @@ static struct emp_io *emp_block_io_alloc(struct emp_tier *t, bool write, u64 pos
 					 gfp_t gfp)
 {
 	struct emp_block *b = t->priv;
-	blk_opf_t opf = write ? REQ_OP_WRITE : REQ_OP_READ;
+	blk_opf_t opf = (write ? REQ_OP_WRITE : REQ_OP_READ) | REQ_ALLOC_CACHE;
 	struct emp_io *io;
 	struct bio *bio;
 
@@ -168,7 +168,8 @@ int emp_block_open(struct emp_tier *t, const struct emp_tier_spec *s)
 	b = kzalloc(sizeof(*b), GFP_KERNEL_ACCOUNT);
 	if (!b)
 		goto put;
-	err = bioset_init(&b->bios, EMP_BIO_POOL, offsetof(struct emp_io, bio), BIOSET_NEED_BVECS);
+	err = bioset_init(&b->bios, EMP_BIO_POOL, offsetof(struct emp_io, bio),
+			  BIOSET_NEED_BVECS | BIOSET_PERCPU_CACHE);
 	if (err)
 		goto free;
 	err = annex_bdev_claim(&b->claim, inode->i_rdev, &emp_block_list, emp_block_dead);

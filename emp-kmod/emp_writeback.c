@@ -182,7 +182,8 @@ static void emp_wb_done(struct emp_io *io)
 	}
 	t->ops->io_free(io);
 	atomic_dec(&r->wb_inflight);
-	wake_up(&r->evict_wait);
+	if (wq_has_sleeper(&r->wb_wait))
+		wake_up_all(&r->wb_wait);
 }
 
 /** emp_wb_flush - begin the request that was being put together */
@@ -198,7 +199,8 @@ void emp_wb_flush(struct emp_wb *wb)
 	emp_count_add(r, wb_bytes, io->bio.bi_iter.bi_size);
 	trace_emp_writeback_begin(r, io->tier->id, io->bio.bi_iter.bi_size);
 	atomic_inc(&r->wb_inflight);
-	emp_reclaim_throttle(r, io->tier->queue_depth);
+	if (wb->may_wait)
+		emp_reclaim_throttle(r, io->tier->queue_depth);
 	emp_tier_submit(io);
 }
 
@@ -241,7 +243,7 @@ static unsigned long emp_wb_gone(struct emp_region *r, u32 b)
  * from it first, unless there is no DRAM for that: then nothing could be
  * written at all, and the tier may still work.
  */
-static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot)
+static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot, bool may_wait)
 {
 	struct emp_bent *e = &r->bent[b];
 	u64 s, first = emp_first_sub(r, b);
@@ -261,7 +263,8 @@ static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot)
 		   emp_free_pages(r) > READ_ONCE(r->low_free) / 2) {
 		atomic_inc(&old->inflight);
 		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
-		emp_migrate_evacuate(r, b, old);
+		if (may_wait)
+			emp_migrate_evacuate(r, b, old);
 		emp_tier_put(old);
 		return ERR_PTR(-EAGAIN);
 	}
@@ -318,7 +321,7 @@ static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier
 		while (off + len < size && !emp_folio_zero(folio, off + len, step))
 			len += step;
 		if (!*tier) {
-			struct emp_tier *t = emp_wb_slot(r, b, slot);
+			struct emp_tier *t = emp_wb_slot(r, b, slot, wb->may_wait);
 
 			if (IS_ERR(t)) {
 				emp_wb_no_slot(r, s, PTR_ERR(t));

@@ -12,11 +12,13 @@ struct emp_io;
  * @r: region
  * @io: request that takes more, or NULL
  * @next: byte of io's tier where it ends
+ * @may_wait: for a place, or while many writes are under way
  */
 struct emp_wb {
 	struct emp_region *r;
 	struct emp_io *io;
 	u64 next;
+	bool may_wait;
 };
 
 void emp_mark_dirty(struct emp_region *r, u32 b, u64 s, unsigned long *w);

@@ -102,6 +102,15 @@ guest_pass()
 		>>"$raw/guest.csv"
 }
 
+# guest_hold BYTES: move the limit of swap's guest so that its RAM has BYTES in DRAM
+guest_hold()
+{
+	local max
+
+	max=$(cat "$cgroups/guest/memory.max")
+	echo $((max + $1 - $(guest_ram_rss))) >"$cgroups/guest/memory.max"
+}
+
 guest_zipf()
 {
 	local bytes=$((guest_data_mib * mib)) ops=$1 used rss current round name swap
@@ -129,20 +138,18 @@ guest_zipf()
 		sleep 0.2
 	done
 	# A long warm-up: shrinking swap's limit evicts far more than it has to, and
-	# until that is full again nothing is evicted. Then swap's limit is set such
-	# that guest RAM has what it should have, whatever became of QEMU's own memory.
-	for name in kv swap local; do
-		guest_pass "$name" 0 $((3 * ops)) || return
+	# until that is full again nothing is evicted. QEMU's own memory goes to swap
+	# meanwhile: the limit follows, so that guest RAM has what it should have.
+	for name in kv swap local swap swap; do
+		guest_pass "$name" 0 $((2 * ops)) || return
+		[ "$name" != swap ] || guest_hold $((used / 2))
 	done
-	rss=$(guest_ram_rss)
-	current=$(cat "$cgroups/guest/memory.max")
-	echo $((current + used / 2 - rss)) >"$cgroups/guest/memory.max"
-	echo "warm_rss=$rss" >>"$raw/guest.setup"
 	for ((round = 0; round <= guest_rounds; round++)); do
 		for name in kv swap local; do
 			guest_pass "$name" "$round" "$ops" || return
 		done
 		echo "rss_$round=$(guest_ram_rss)" >>"$raw/guest.setup"
+		guest_hold $((used / 2))
 	done
 }
 
