@@ -127,8 +127,10 @@ static void emp_set_watermarks(struct emp_region *r)
 	long low = max3(r->limit / 64, min(r->limit / 32, 512L), 2 * block);
 
 	low = min(low, max(r->limit / 8, block));
-	if ((u64)r->limit << PAGE_SHIFT >= r->bytes)
-		low = block = 0;	/* all of it has room: nothing need be freed */
+	if ((u64)r->limit << PAGE_SHIFT >= r->bytes) {
+		low = 0;	/* all of it has room: nothing need be freed */
+		block = 0;
+	}
 	WRITE_ONCE(r->low_free, low);
 	WRITE_ONCE(r->high_free, low + max(low / 2, block));
 }
