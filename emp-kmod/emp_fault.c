@@ -165,23 +165,36 @@ static u32 emp_rest_window(struct emp_region *r)
 	return window;
 }
 
-static void emp_read_ahead(struct emp_region *r, u64 sub)
+/* Return: subblocks whose reading began. */
+static u32 emp_read_ahead(struct emp_region *r, u64 sub)
 {
-	u32 b = emp_block_of(r, sub), n;
+	u32 b = emp_block_of(r, sub), n, begun = 0;
 	u64 from, first = emp_first_sub(r, b), end = first + emp_subs_per_block(r);
 
 	if (!READ_ONCE(r->readahead))
-		return;
+		return 0;
 	/* The rest of the block, which is one unit of placement. */
 	if (r->sps_shift && !(READ_ONCE(r->bent[b].flags) & EMP_B_HUGE)) {
 		n = emp_rest_window(r);
-		emp_fetch_ahead(r, sub + 1, min(sub + 1 + n, end));
+		begun += emp_fetch_ahead(r, sub + 1, min(sub + 1 + n, end));
 		if (n == emp_subs_per_block(r))
-			emp_fetch_ahead(r, first, sub);
+			begun += emp_fetch_ahead(r, first, sub);
 	}
 	n = emp_stream_note(r, sub, &from);
 	if (n && r->map == EMP_MAP_SMALL)
-		emp_fetch_ahead(r, from, min(from + n, r->nr_subs));
+		begun += emp_fetch_ahead(r, from, min(from + n, r->nr_subs));
+	return begun;
+}
+
+/*
+ * With little DRAM free: evict about what this fault has taken, and a little
+ * more; more still if it has to wait for its read anyway.
+ */
+static void emp_fault_help(struct emp_region *r, u32 subs_ahead, bool waits)
+{
+	if (likely(emp_free_pages(r) >= READ_ONCE(r->low_free)))
+		return;
+	emp_reclaim_help(r, (waits ? EMP_HELP_MEANWHILE : EMP_HELP_NOW) + (subs_ahead >> r->sps_shift));
 }
 
 /* A page after the one that faulted, if it can be mapped without any wait. */
@@ -327,8 +340,8 @@ static vm_fault_t emp_fault(struct vm_fault *vmf)
 	struct folio *folio;
 	unsigned long until;
 	enum emp_get got;
+	u32 how = 0, ahead = 0;
 	vm_fault_t ret;
-	u32 how = 0;
 
 	if (unlikely((u64)vmf->pgoff >= r->bytes >> PAGE_SHIFT))
 		return VM_FAULT_SIGBUS;
@@ -344,9 +357,8 @@ again:
 	switch (got) {
 	case EMP_GET_OK:
 		if (!nowait && (began || r->map == EMP_MAP_SMALL))
-			emp_read_ahead(r, sub);
-		if (unlikely(emp_free_pages(r) < READ_ONCE(r->low_free)))
-			emp_reclaim_help(r, EMP_HELP_NOW);
+			ahead = emp_read_ahead(r, sub);
+		emp_fault_help(r, ahead, false);
 		if (emp_is_kvm_async(vmf)) {
 			emp_count(r, fault_async);
 			folio_put(folio);
@@ -368,14 +380,11 @@ again:
 		break;
 	case EMP_GET_WAIT:
 		if (!nowait && began)
-			emp_read_ahead(r, sub);
-		if (emp_free_pages(r) < READ_ONCE(r->low_free)) {
-			/* The read takes its time anyway. */
-			emp_reclaim_help(r, EMP_HELP_MEANWHILE);
-			if (emp_get_settled(r, sub)) {
-				how |= EMP_GET_TRIED;
-				goto again;
-			}
+			ahead = emp_read_ahead(r, sub);
+		emp_fault_help(r, ahead, true);
+		if (emp_get_settled(r, sub)) {
+			how |= EMP_GET_TRIED;
+			goto again;
 		}
 		ret = emp_fault_wait(r, vmf, sub, false, until);
 		how |= EMP_GET_TRIED;

@@ -535,11 +535,12 @@ drop:
  * emp_fetch_ahead - begin to read the valid, absent subblocks of [first, end)
  *
  * In as few requests as their places on the tiers allow; sleeps for memory
- * only. Stops where DRAM or a tier's queue has no room.
+ * only. Stops where DRAM or a tier's queue has no room. Return: how many.
  */
-void emp_fetch_ahead(struct emp_region *r, u64 first, u64 end)
+u32 emp_fetch_ahead(struct emp_region *r, u64 first, u64 end)
 {
 	struct emp_io *io = NULL;
+	u32 n = 0;
 	struct emp_tier *t;
 	struct folio *folio;
 	u64 s, pos, next = 0;
@@ -561,9 +562,11 @@ void emp_fetch_ahead(struct emp_region *r, u64 first, u64 end)
 			t->ops->io_add(io, folio, 0, folio_size(folio));
 		}
 		next = pos + folio_size(folio);
+		n++;
 	}
 	if (io)
 		emp_tier_submit(io);
+	return n;
 }
 
 int emp_fetch_init(void)

@@ -245,6 +245,7 @@ void emp_reclaim_help(struct emp_region *r, u32 blocks)
 		return;
 	if (!mutex_trylock(&r->unmap_lock))
 		return;
+	blocks = min(blocks, EMP_BATCH);
 	emp_reclaim_unmap(r, blocks);
 	mutex_unlock(&r->unmap_lock);
 	if (emp_reclaim_evict(r, blocks, false, false))

@@ -12,7 +12,7 @@ void emp_reclaim_waiting(struct emp_region *r);
 void emp_reclaim_pressure(struct emp_region *r);
 void emp_reclaim_throttle(struct emp_region *r, u32 depth);
 bool emp_reclaim_direct(struct emp_region *r);
-/* How much a faulting thread evicts in one go: while it is held up, while it waits anyway. */
+/* Blocks that a faulting thread evicts beyond what it took: held up by it, or waiting anyway. */
 #define EMP_HELP_NOW	4u
 #define EMP_HELP_MEANWHILE 16u
 void emp_reclaim_help(struct emp_region *r, u32 blocks);

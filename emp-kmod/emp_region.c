@@ -124,7 +124,7 @@ static long emp_limit_min(const struct emp_region *r)
 static void emp_set_watermarks(struct emp_region *r)
 {
 	long block = 1L << emp_block_order(r);
-	long low = max3(r->limit / 64, min(r->limit / 32, 512L), 2 * block);
+	long low = max3(r->limit / 256, min(r->limit / 64, 512L), 2 * block);
 
 	low = min(low, max(r->limit / 8, block));
 	if ((u64)r->limit << PAGE_SHIFT >= r->bytes) {

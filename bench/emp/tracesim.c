@@ -6,7 +6,8 @@
  * usage: tracesim TRACE PAGES CAPACITY FROM COUNT
  *
  * The pages were filled in order first; misses are counted from access FROM to
- * FROM + COUNT. Prints one line of JSON.
+ * FROM + COUNT. The trace starts over at its end, and goes on for its length
+ * after that, so that OPT has a future to look into. Prints one line of JSON.
  */
 #include "../../tests/unit/policy_sim.h"
 
@@ -14,42 +15,55 @@ int main(int argc, char **argv)
 {
 	struct sim_trace t = { .name = "workload" };
 	struct sim_tune tune = { 0 };
-	struct sim_result e, l, o;
+	struct sim_result at[2][3];
 	unsigned long count;
-	u32 rec, i;
+	size_t nr_rec, i;
+	u32 *rec = NULL;
+	long size;
 	FILE *f;
+	int k;
 
 	if (argc != 6) {
 		fprintf(stderr, "usage: tracesim TRACE PAGES CAPACITY FROM COUNT\n");
 		return 2;
 	}
-	f = fopen(argv[1], "rb");
 	t.nr_blocks = strtoul(argv[2], NULL, 0);
 	t.capacity = strtoul(argv[3], NULL, 0);
 	t.from = strtoul(argv[4], NULL, 0) + t.nr_blocks;
 	count = strtoul(argv[5], NULL, 0);
-	t.block = calloc(t.from + count, sizeof(*t.block));
-	if (!f || !t.block || t.capacity < 64) {
-		fprintf(stderr, "tracesim: %s: cannot be used\n", argv[1]);
-		free(t.block);
-		return 1;
-	}
-	for (i = 0; i < t.nr_blocks; i++)
-		t.block[t.nr++] = i;
-	while (t.nr < t.from + count && fread(&rec, 4, 1, f) == 1)
-		t.block[t.nr++] = rec / 64;
+	f = fopen(argv[1], "rb");
+	if (!f || fseek(f, 0, SEEK_END) || (size = ftell(f)) < 4 || t.capacity < 64)
+		goto unusable;
+	rewind(f);
+	nr_rec = size / sizeof(*rec);
+	rec = calloc(nr_rec, sizeof(*rec));
+	if (!rec || fread(rec, sizeof(*rec), nr_rec, f) != nr_rec)
+		goto unusable;
 	fclose(f);
-	if (t.nr != t.from + count) {
-		fprintf(stderr, "tracesim: %s: too short\n", argv[1]);
-		free(t.block);
+
+	t.nr = t.from + count + nr_rec;
+	t.block = calloc(t.nr, sizeof(*t.block));
+	if (!t.block) {
+		fprintf(stderr, "tracesim: out of memory\n");
 		return 1;
 	}
-	e = sim_emp(&t, &tune);
-	l = sim_lru(&t);
-	o = sim_opt(&t);
+	for (i = 0; i < t.nr; i++)
+		t.block[i] = i < t.nr_blocks ? i : rec[(i - t.nr_blocks) % nr_rec] / 64;
+	/* What is missed from FROM on less what is missed after the last one that counts. */
+	for (k = 0; k < 2; k++, t.from += count) {
+		at[k][0] = sim_emp(&t, &tune);
+		at[k][1] = sim_lru(&t);
+		at[k][2] = sim_opt(&t);
+	}
 	printf("{\"ops\": %lu, \"capacity\": %u, \"pages\": %u, ", count, t.capacity, t.nr_blocks);
-	printf("\"emp\": %llu, \"lru\": %llu, \"opt\": %llu}\n", (unsigned long long)e.miss,
-	       (unsigned long long)l.miss, (unsigned long long)o.miss);
+	printf("\"emp\": %llu, \"lru\": %llu, \"opt\": %llu}\n",
+	       (unsigned long long)(at[0][0].miss - at[1][0].miss),
+	       (unsigned long long)(at[0][1].miss - at[1][1].miss),
+	       (unsigned long long)(at[0][2].miss - at[1][2].miss));
 	free(t.block);
+	free(rec);
 	return 0;
+unusable:
+	fprintf(stderr, "tracesim: %s: cannot be used\n", argv[1]);
+	return 1;
 }
