@@ -423,16 +423,21 @@ again:
 /*
  * With the tiers full, what becomes dirty and has no slot can never leave DRAM.
  * It may fill DRAM but for a reserve, in which what is stored can still be read:
- * it is the write that finds no place that gets the error. Block @b is locked.
+ * it is the write that finds no place that gets the error. What is being written
+ * may turn out to have no place either; and while slots are few, as many are
+ * kept for what is dirty already as make the reserve. Block @b is locked.
  */
 static bool emp_may_dirty(struct emp_region *r, u32 b, struct folio *folio)
 {
-	long reserve = max(READ_ONCE(r->limit) / 8, r->limit_min);
+	long reserve = max(READ_ONCE(r->limit) / 8, r->limit_min), dirty;
 
 	if (likely(!(r->flags & EMP_F_OVERCOMMIT)) || r->bent[b].slot != EMP_NO_SLOT)
 		return true;
-	return emp_slots_free(r) || READ_ONCE(r->limit) >= r->bytes >> PAGE_SHIFT ||
-	       atomic_long_read(&r->dirty) + folio_nr_pages(folio) + reserve <= READ_ONCE(r->limit);
+	dirty = atomic_long_read(&r->dirty) + atomic_long_read(&r->wb_pages) +
+		folio_nr_pages(folio);
+	return emp_slots_free(r, reserve >> emp_block_order(r)) ||
+	       READ_ONCE(r->limit) >= r->bytes >> PAGE_SHIFT ||
+	       dirty + reserve <= READ_ONCE(r->limit);
 }
 
 /* First write to a page that is mapped read-only, or is about to be mapped. */
@@ -460,6 +465,8 @@ static vm_fault_t emp_mkwrite(struct vm_fault *vmf)
 	if (!(w & EMP_S_DIRTY) && !emp_may_dirty(r, b, folio)) {
 		spin_unlock_irqrestore(lock, flags);
 		folio_unlock(folio);
+		if (emp_slots_free(r, 0))
+			emp_reclaim_pressure(r);
 		emp_count(r, fault_no_space);
 		return VM_FAULT_HWPOISON;
 	}

@@ -187,32 +187,33 @@ u64 emp_tier_pos(const struct emp_tier *t, u32 slot)
 	return (u64)(slot - t->first) << t->region->block_shift;
 }
 
-/* Is there a free slot on a tier of a state up to @worst? */
-static bool emp_tier_room(struct emp_region *r, int worst)
+/* Are there more than @more free slots on tiers of a state up to @worst? */
+static bool emp_tier_room(struct emp_region *r, int worst, u64 more)
 {
-	bool found = false;
+	u64 n = 0;
 	u32 i;
 
 	rcu_read_lock();
-	for (i = 0; i < READ_ONCE(r->nr_tiers) && !found; i++) {
+	for (i = 0; i < READ_ONCE(r->nr_tiers) && n <= more; i++) {
 		struct emp_tier *t = READ_ONCE(r->tier[i]);
 
-		found = t && READ_ONCE(t->state) <= worst && READ_ONCE(t->used) < t->nr_slots;
+		if (t && READ_ONCE(t->state) <= worst)
+			n += t->nr_slots - min(READ_ONCE(t->used), t->nr_slots);
 	}
 	rcu_read_unlock();
-	return found;
+	return n > more;
 }
 
 /** emp_tier_healthy - is there a tier in good order that has room? */
 bool emp_tier_healthy(struct emp_region *r)
 {
-	return emp_tier_room(r, EMP_TIER_OK);
+	return emp_tier_room(r, EMP_TIER_OK, 0);
 }
 
-/** emp_slots_free - has any tier room? */
-bool emp_slots_free(struct emp_region *r)
+/** emp_slots_free - have the tiers room for more than @more blocks? */
+bool emp_slots_free(struct emp_region *r, u64 more)
 {
-	return emp_tier_room(r, EMP_TIER_DEGRADED);
+	return emp_tier_room(r, EMP_TIER_DEGRADED, more);
 }
 
 /*

@@ -131,7 +131,7 @@ struct emp_tier *emp_tier_of_slot(struct emp_region *r, u32 slot);
 struct emp_tier *emp_tier_get_slot(struct emp_region *r, u32 slot);
 void emp_tier_put(struct emp_tier *t);
 u64 emp_tier_pos(const struct emp_tier *t, u32 slot);
-bool emp_slots_free(struct emp_region *r);
+bool emp_slots_free(struct emp_region *r, u64 more);
 u32 emp_slot_alloc(struct emp_region *r, u32 min_tier);
 void emp_slot_free(struct emp_region *r, u32 slot);
 void emp_tier_submit(struct emp_io *io);
