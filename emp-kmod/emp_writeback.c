@@ -154,6 +154,8 @@ static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int 
 		drop = emp_try_free(r, b, s);
 		if (drop)
 			emp_count(r, evict_written);
+		else if (READ_ONCE(r->stuck_since))
+			WRITE_ONCE(r->stuck_since, 0);	/* clean: the next round frees it */
 	}
 	emp_block_conclude(r, b);
 unlock:
