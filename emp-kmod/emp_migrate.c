@@ -83,7 +83,6 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	io = t->ops->io_alloc(t, write, pos, 1, GFP_NOIO);
 	io->done = emp_sync_done;
 	io->owner = y;
-	io->ahead = !write;
 	t->ops->io_add(io, folio, 0, len);
 	emp_tier_submit(io);
 	left = wait_for_completion_killable_timeout(&y->done, msecs_to_jiffies(t->deadline_ms));
