@@ -104,6 +104,17 @@ with_caches()	# inject's arguments
 	return "$status"
 }
 
+# only_copies OPERATION FORM: no allocation fails, but each copy from and to user space
+only_copies()
+{
+	local status=0 kinds=(failslab fail_page_alloc)
+
+	filter require 1 2
+	inject "$@" || status=1
+	filter require 0 0xffffffffffffffff
+	return "$status"
+}
+
 # every N COMMAND...: not each, for the hundreds that make files in sysfs
 every()
 {
@@ -161,6 +172,8 @@ t_run mount mounting
 t_run create-small-64k every "$some" inject create small-64k
 t_run create-auto every $((some * 2 - 1)) inject create auto
 t_run create-caches with_caches create small-64k
+t_run create-copies only_copies create small-64k
+t_run tier_add-copies only_copies tier_add small-64k
 t_run destroy inject destroy small-64k
 t_run open inject open small-64k
 t_run control inject control small-64k

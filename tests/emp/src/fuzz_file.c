@@ -593,6 +593,6 @@ int main(int argc, char **argv)
 	}
 	keep_finish(&keep);
 	table_print();
-	table_want_success(VMSPLICE + 1);
+	table_want_success(VMSPLICE + 1, 15);
 	return table->wrong != 0;
 }
