@@ -183,10 +183,6 @@ static int emp_ioc_tier_add(void __user *arg)
 	if (a.flags)
 		return -EINVAL;
 	usize = a.size;
-	/* Can the id be given back? Better to know before it is too late. */
-	err = emp_copy_out(arg, &a, sizeof(a), usize);
-	if (err)
-		return err;
 	r = emp_control_get(a.name);
 	if (IS_ERR(r))
 		return PTR_ERR(r);
@@ -196,16 +192,17 @@ static int emp_ioc_tier_add(void __user *arg)
 		goto release;
 	}
 	mutex_lock(&r->conf_lock);
-	err = emp_tier_attach(r, t);
+	/* Before it is too late for an error. */
+	a.tier.id = r->next_tier_id;
+	err = emp_copy_out(arg, &a, sizeof(a), usize);
 	if (!err)
-		a.tier.id = t->id;
+		err = emp_tier_attach(r, t);
 	mutex_unlock(&r->conf_lock);
 	if (err) {
 		emp_tier_close(t, EMP_WIPE_NONE);
 		goto release;
 	}
 	emp_event_post(EMP_EVENT_TIER_ADDED, r->name, a.tier.id);
-	err = emp_copy_out(arg, &a, sizeof(a), usize);
 release:
 	emp_region_release(r);
 	return err;
