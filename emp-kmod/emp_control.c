@@ -100,6 +100,7 @@ static int emp_ioc_create(void __user *arg)
 	if (IS_ERR(file)) {
 		err = PTR_ERR(file);
 		r->flags |= EMP_F_AUTODESTROY;
+		r->wipe = EMP_WIPE_NONE;	/* nothing of ours is on the tiers */
 		emp_region_release(r);
 		goto put_fd;
 	}
