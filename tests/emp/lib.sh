@@ -280,7 +280,7 @@ region()
 {
 	need_disk
 	"$empctl" region create "$1" --size "${2}M" --force \
-		--mem "$disk:$2:$disk_next|dram:$3|checksum=1${4:+,$4}"
+		--mem "$disk:$2:$disk_next|dram:$3|checksum=1${4:+,$4}" || return
 	disk_next=$((disk_next + $2))
 }
 
