@@ -275,6 +275,7 @@ bool emp_reclaim_direct(struct emp_region *r)
 static void emp_reclaim_run(struct emp_region *r)
 {
 	unsigned long freed = READ_ONCE(r->freed), now;
+	u64 looked = 0;		/* at so many blocks, in vain */
 	u32 vain = 0;
 
 	while (!kthread_should_stop()) {
@@ -284,15 +285,20 @@ static void emp_reclaim_run(struct emp_region *r)
 
 		if (want <= 0)
 			return;
-		emp_reclaim_round(r, clamp(blocks, 4u, EMP_BATCH), vain >= EMP_FORCE_AFTER);
+		blocks = clamp(blocks, 4u, EMP_BATCH);
+		emp_reclaim_round(r, blocks, vain >= EMP_FORCE_AFTER);
 		now = READ_ONCE(r->freed);
 		if (now != freed || atomic_long_read(&r->wb_pages)) {
 			freed = now;
 			vain = 0;
+			looked = 0;
 			cond_resched();
 			continue;
 		}
-		if (++vain < 2 * EMP_FORCE_AFTER) {
+		/* What can be freed may be behind all that finds no place on a tier. */
+		looked += blocks;
+		if (++vain < 2 * EMP_FORCE_AFTER ||
+		    looked < min_t(u64, r->nr_blocks, atomic_long_read(&r->resident))) {
 			cond_resched();
 			continue;
 		}
