@@ -3,7 +3,7 @@
 # A block tier that hangs or is slow: every wait ends, by the deadline or by a
 # signal, and what the device delivers late is taken.
 #
-# ci: no not seen green as a whole on the newest module yet
+# ci: no 6.1 was not seen green as a whole yet
 # lab: --kernel 6.12
 # lab: --kernel 6.1
 # time: 400
