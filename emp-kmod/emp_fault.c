@@ -31,6 +31,7 @@
 #include "emp_fault.h"
 #include "emp_fetch.h"
 #include "emp_folio.h"
+#include "emp_pin.h"
 #include "emp_reclaim.h"
 #include "emp_tier.h"
 #include "emp_trace.h"
@@ -365,6 +366,11 @@ again:
 			ret = VM_FAULT_SIGBUS;	/* nobody looks at it */
 			break;
 		}
+		if (emp_pin_refused(r, folio)) {
+			folio_put(folio);
+			ret = VM_FAULT_SIGBUS;
+			break;
+		}
 		ret = emp_fault_hand(r, vmf, folio);
 		if (!ret)
 			goto again;
@@ -515,6 +521,12 @@ static const struct vm_operations_struct emp_vm_ops_pinnable = {
 #endif
 };
 
+/** emp_fault_init_ops - a pinnable region has its own copy, see emp_pin.c */
+void emp_fault_init_ops(struct emp_region *r)
+{
+	r->vm_ops = emp_vm_ops_pinnable;
+}
+
 /** emp_fault_mmap - mmap(2) of a region: MAP_SHARED, within its size */
 int emp_fault_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -532,6 +544,6 @@ int emp_fault_mmap(struct file *file, struct vm_area_struct *vma)
 	 * special ones when it zaps).
 	 */
 	annex_vm_flags_set(vma, VM_DONTEXPAND | (r->map == EMP_MAP_SMALL ? VM_MIXEDMAP : 0));
-	vma->vm_ops = r->flags & EMP_F_PINNABLE ? &emp_vm_ops_pinnable : &emp_vm_ops;
+	vma->vm_ops = r->flags & EMP_F_PINNABLE ? &r->vm_ops : &emp_vm_ops;
 	return 0;
 }

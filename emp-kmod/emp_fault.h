@@ -6,5 +6,6 @@
 #include "emp_region.h"
 
 int emp_fault_mmap(struct file *file, struct vm_area_struct *vma);
+void emp_fault_init_ops(struct emp_region *r);
 
 #endif

@@ -26,9 +26,11 @@
 #include <linux/vmalloc.h>
 
 #include "emp_event.h"
+#include "emp_fault.h"
 #include "emp_folio.h"
 #include "emp_fs.h"
 #include "emp_migrate.h"
+#include "emp_pin.h"
 #include "emp_reclaim.h"
 #include "emp_region.h"
 #include "emp_shrink.h"
@@ -193,6 +195,7 @@ int emp_region_set_limit(struct emp_region *r, u64 bytes)
 	} else {
 		WRITE_ONCE(r->limit, pages);
 		emp_set_watermarks(r);
+		emp_pin_adjust(r);
 		emp_reclaim_kick(r);
 		wake_up_all(&r->free_wait);
 	}
@@ -312,6 +315,7 @@ static void emp_region_teardown(struct work_struct *work)
 
 	emp_sysfs_region_del(r);
 	emp_migrate_stop(r);
+	emp_pin_stop(r);
 	emp_shrink_del(r);
 	emp_reclaim_stop(r);
 	emp_region_close_tiers(r);	/* waits for all requests */
@@ -435,6 +439,7 @@ static struct emp_region *emp_region_new(const struct emp_create *c)
 	init_completion(&r->gone);
 	INIT_WORK(&r->teardown, emp_region_teardown);
 	emp_migrate_init(r);
+	emp_fault_init_ops(r);
 	r->readahead = 128 << 10;
 	r->lost_retry_ms = 1000;
 	r->retain_ms = emp_default_retain_ms;
@@ -448,6 +453,9 @@ static struct emp_region *emp_region_new(const struct emp_create *c)
 		goto put;
 	r->limit = min_t(u64, pages, max_t(u64, r->bytes >> PAGE_SHIFT, r->limit_min));
 	emp_set_watermarks(r);
+	err = emp_pin_init(r, c->pin_limit);
+	if (err)
+		goto put;
 	r->rest_window = emp_subs_per_block(r);
 	err = emp_region_tables(r);
 	if (err)
@@ -511,6 +519,7 @@ struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier
 	err = emp_fs_add(r, c->mode);
 	if (err)
 		goto no_shrink;
+	emp_pin_start(r);
 	list_add_tail(&r->list, &emp_regions);
 	mutex_unlock(&emp_regions_lock);
 	emp_event_post(EMP_EVENT_REGION_CREATED, r->name, EMP_EVENT_NO_TIER);

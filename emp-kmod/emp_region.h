@@ -30,6 +30,7 @@
  *   emp_regions_lock (mutex)	the list of regions
  *   region->conf_lock (mutex)	tiers come and go, limits change
  *   mmap lock / VMA lock
+ *   region->pin_lock (mutex)	one count of pins at a time
  *   folio lock			held from ->fault until the core has mapped the folio;
  *				discard takes it, so that it cannot race with mapping
  *   region->lock[hash(block)]	(spin, irq) bent[].slot and .flags, all sub[] words of
@@ -117,6 +118,17 @@ struct emp_region {
 	u32 retain_ms;		/* a fetched subblock nobody mapped is kept for so long */
 	struct mem_cgroup *memcg;
 	struct emp_shrink_item *shrink;
+
+	/* long-term pins (EMP_F_PINNABLE), in pages; see emp_pin.c */
+	struct vm_operations_struct vm_ops;	/* of its mappings, which keep the region */
+	struct mutex pin_lock;		/* one count at a time */
+	struct delayed_work pin_work;
+	long pin_limit;
+	long pin_wish;			/* as set by the user; 0: default. conf_lock */
+	long pin_base;			/* pages counted last, less pin_admitted then */
+	atomic_long_t pin_admitted;	/* pages that faults of pins ever took */
+	unsigned long pin_took;		/* jiffies that the last count took */
+	unsigned long pin_next;		/* no count before that (jiffies) for pins that fault */
 
 	/* replacement */
 	spinlock_t policy_lock;

@@ -40,6 +40,7 @@
 	X(evict_clean)		/* subblocks freed that the tier still had */	\
 	X(evict_zero)		/* subblocks freed that were all zero */	\
 	X(evict_written)	/* subblocks freed after being written */	\
+	X(pin_refused)		/* faults of long-term pins above pin_limit */	\
 	X(evict_busy)		/* blocks passed over: in use */		\
 	X(evict_direct)		/* blocks evicted by a faulting thread */	\
 	X(evict_helped)		/* rounds of eviction by a faulting thread */	\

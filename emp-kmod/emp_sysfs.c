@@ -11,6 +11,7 @@
 #include <linux/string_helpers.h>
 #include <linux/sysfs.h>
 
+#include "emp_pin.h"
 #include "emp_reclaim.h"
 #include "emp_region.h"
 #include "emp_sysfs.h"
@@ -98,6 +99,7 @@ EMP_ATTR_RO(map, "%s", emp_map_names[r->map]);
 EMP_ATTR_RO(owner, "%u:%u", from_kuid(&init_user_ns, r->uid), from_kgid(&init_user_ns, r->gid));
 EMP_ATTR_RO(metadata_bytes, "%llu", emp_region_metadata(r));
 EMP_ATTR_RO(dirty, "%llu", (u64)atomic_long_read(&r->dirty) << PAGE_SHIFT);
+EMP_ATTR_RO(pinned, "%llu", (u64)emp_pin_count(r) << PAGE_SHIFT);
 EMP_ATTR_RO(flags, "%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " : "",
 	    r->flags & EMP_F_OVERCOMMIT ? "overcommit " : "",
 	    r->flags & EMP_F_PINNABLE ? "pinnable " : "",
@@ -143,6 +145,8 @@ static ssize_t emp_free_store(struct emp_region *r, const char *buf, size_t len,
 		WRITE_ONCE(r->high_free, pages);
 	else
 		WRITE_ONCE(r->low_free, pages);
+	if (!err)
+		emp_pin_adjust(r);
 	mutex_unlock(&r->conf_lock);
 	emp_reclaim_kick(r);
 	return err ?: len;
@@ -169,6 +173,23 @@ static ssize_t high_free_store(struct emp_region *r, const char *buf, size_t len
 	return emp_free_store(r, buf, len, true);
 }
 EMP_ATTR_RW(high_free);
+
+static ssize_t pin_limit_show(struct emp_region *r, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", (u64)READ_ONCE(r->pin_limit) << PAGE_SHIFT);
+}
+
+static ssize_t pin_limit_store(struct emp_region *r, const char *buf, size_t len)
+{
+	u64 bytes;
+	int err = emp_parse_bytes(buf, &bytes);
+
+	if (!err && !(r->flags & EMP_F_PINNABLE))
+		err = -EINVAL;
+	err = err ?: emp_pin_set_limit(r, bytes);
+	return err ?: len;
+}
+EMP_ATTR_RW(pin_limit);
 
 static ssize_t readahead_show(struct emp_region *r, char *buf)
 {
@@ -242,7 +263,8 @@ static struct attribute *emp_region_attrs[] = {
 	&emp_attr_map.attr, &emp_attr_flags.attr, &emp_attr_owner.attr,
 	&emp_attr_high_free.attr, &emp_attr_low_free.attr, &emp_attr_readahead.attr,
 	&emp_attr_lost_retry_ms.attr, &emp_attr_retain_ms.attr, &emp_attr_metadata_bytes.attr,
-	&emp_attr_dirty.attr, &emp_attr_queues.attr, &emp_attr_evict.attr, NULL,
+	&emp_attr_dirty.attr, &emp_attr_pin_limit.attr, &emp_attr_pinned.attr,
+	&emp_attr_queues.attr, &emp_attr_evict.attr, NULL,
 };
 
 static const struct attribute_group emp_region_group = { .attrs = emp_region_attrs };

@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static const char *const seeds[] = {
 	"10.10.0.112:131072:19675|/dev/nvme1n1:131072:0|dram:32768",
 	"'dram:-1|memdev:16:-3|[fe80::1]:2:7|host.example:5:0'",
-	"dram:1|block=2M,subblock=64K|map=huge|checksum=1|overcommit=1|pinnable=1",
+	"dram:1|block=2M,subblock=64K|map=huge|checksum=1|overcommit=1|pinnable=1|pin_limit=1G",
 	"wipe=discard|name=vm0|uid=107|gid=kvm|mode=0640|deadline=10s|queue=64|dram:4|force=1",
 	"/dev/disk/by-path/pci-0000:00:1f.2-ata-1:4:2|DRAM:9",
 	"-m 4G,slots=2,maxmem=8G --mem-path dram:512|/dev/ram0:9000:0 -M q35,accel=kvm",

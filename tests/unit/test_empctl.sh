@@ -66,7 +66,7 @@ fake_region()
 	local c
 
 	put bytes 8589934592; put dram_limit 2147483648; put dram_min 33554432
-	put resident 1073741824; put dirty 1048576; put block_size 2097152; put subblock_size 65536
+	put resident 1073741824; put dirty 1048576; put pin_limit 0; put pinned 0; put block_size 2097152; put subblock_size 65536
 	put map auto; put flags 'autodestroy checksum '; put owner 0:0
 	put high_free 8388608; put low_free 4194304; put readahead 131072
 	put lost_retry_ms 1000; put retain_ms 50; put metadata_bytes 1000000

@@ -53,6 +53,7 @@ static const struct good {
 	{ "block=4k,subblock=4K|dram:1", "dram=1M block=4096 subblock=4096" },
 	{ "dram:1,checksum=1,overcommit=on,pinnable=yes,force=0",
 	  "dram=1M checksum=1 overcommit=1 pinnable=1 force=0" },
+	{ "dram:1|pinnable=1|pin_limit=512M", "dram=1M pinnable=1 pin_limit=512M" },
 	{ "dram:1|map=auto|wipe=discard|name=vm0|uid=107|gid=kvm|mode=0640",
 	  "dram=1M map=0 wipe=1 name=vm0 uid=107 gid=kvm mode=640" },
 	{ "dram:1|map=small|wipe=zero", "dram=1M map=1 wipe=2" },
@@ -69,6 +70,10 @@ static const struct bad {
 	const char *words;
 } bad[] = {
 	{ "", 1, "empty" },
+	{ "dram:1|pin_limit=4M", 8, "needs pinnable=1" },
+	{ "dram:1|pinnable=0,pin_limit=4M", 19, "needs pinnable=1" },
+	{ "dram:1|pinnable=1|pin_limit=0", 29, "not a size above 0" },
+	{ "dram:1|pinnable=1|pin_limit=x", 29, "not a size above 0" },
 	{ "''", 2, "empty" },
 	{ "'", 1, "quote is not closed" },
 	{ "'dram:1", 1, "quote is not closed" },
@@ -204,6 +209,7 @@ static void describe(const struct emp_spec *s, char *out, size_t size)
 	KEY(EMP_KEY_CHECKSUM, " checksum=%u", s->checksum);
 	KEY(EMP_KEY_OVERCOMMIT, " overcommit=%u", s->overcommit);
 	KEY(EMP_KEY_PINNABLE, " pinnable=%u", s->pinnable);
+	KEY(EMP_KEY_PIN_LIMIT, " pin_limit=%" PRIu64 "M", s->pin_limit / MB);
 	KEY(EMP_KEY_FORCE, " force=%u", s->force);
 	KEY(EMP_KEY_NAME, " name=%s", s->name);
 	KEY(EMP_KEY_UID, " uid=%s", s->uid);

@@ -139,6 +139,10 @@ int emp_create(int control, struct emp_create *create, struct ax_msg *msg)
 			       "%s: its tiers (%s) do not hold its size (%s), or reach beyond the end of a device",
 			       what, sum, size);
 	case EDOM:
+		if (create->pin_limit)
+			return ax_fail(msg,
+				       "%s: a DRAM limit of %s is below the minimum, or leaves too little beside pin_limit (give more dram, a smaller block=, or a smaller pin_limit=)",
+				       what, dram);
 		return ax_fail(msg,
 			       "%s: a DRAM limit of %s is below the minimum for this size and block size (give more dram, or a smaller block=)",
 			       what, dram);

@@ -172,6 +172,7 @@ int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan 
 		.mode = spec->mode,
 		.nr_tiers = spec->nr_tiers,
 		.tiers = (uintptr_t)tiers,
+		.pin_limit = spec->pin_limit,
 	};
 	int control, fd = -1, err = 0;
 

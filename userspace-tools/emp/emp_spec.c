@@ -25,6 +25,7 @@ static const char *const key_names[EMP_KEYS + 1] = {
 	[EMP_KEY_CHECKSUM]	= "checksum",
 	[EMP_KEY_OVERCOMMIT]	= "overcommit",
 	[EMP_KEY_PINNABLE]	= "pinnable",
+	[EMP_KEY_PIN_LIMIT]	= "pin_limit",
 	[EMP_KEY_FORCE]		= "force",
 	[EMP_KEY_NAME]		= "name",
 	[EMP_KEY_UID]		= "uid",
@@ -428,6 +429,11 @@ static int parse_value(struct parser *p, enum emp_spec_key key, struct span s)
 		return yes_no(p, s, &spec->overcommit);
 	case EMP_KEY_PINNABLE:
 		return yes_no(p, s, &spec->pinnable);
+	case EMP_KEY_PIN_LIMIT:
+		if (ax_parse_size(s.at, s.len, &v) || !v || v > INT64_MAX)
+			return fail(p, s.at, "'%.*s' is not a size above 0", SHOW(s));
+		spec->pin_limit = v;
+		return 0;
 	case EMP_KEY_FORCE:
 		return yes_no(p, s, &spec->force);
 	case EMP_KEY_NAME:
@@ -503,6 +509,9 @@ static int check_whole(struct parser *p)
 			    "subblock is larger than block");
 	if (spec->map == EMP_MAP_HUGE && spec->block && spec->block != EMP_BLOCK_MAX)
 		return fail(p, p->text + p->key_column[EMP_KEY_MAP], "map=huge needs block=2M");
+	if (spec->pin_limit && !spec->pinnable)
+		return fail(p, p->text + p->key_column[EMP_KEY_PIN_LIMIT],
+			    "pin_limit= needs pinnable=1");
 	return 0;
 }
 

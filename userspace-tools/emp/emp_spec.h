@@ -48,6 +48,7 @@ enum emp_spec_key {
 	EMP_KEY_CHECKSUM,
 	EMP_KEY_OVERCOMMIT,
 	EMP_KEY_PINNABLE,
+	EMP_KEY_PIN_LIMIT,
 	EMP_KEY_FORCE,
 	EMP_KEY_NAME,
 	EMP_KEY_UID,
@@ -73,6 +74,7 @@ struct emp_spec {
 	char name[32];
 	char uid[EMP_SPEC_WORD], gid[EMP_SPEC_WORD];	/* number or name */
 	uint32_t mode;
+	uint64_t pin_limit;	/* bytes */
 	uint32_t deadline_ms;
 	uint32_t queue_depth;
 };

@@ -40,6 +40,7 @@ const struct emp_counter emp_counters[] = {
 	{ "csum_error", "Subblocks whose checksum did not match" },
 	{ "evict_unmapped", "Blocks unmapped to see whether they are used" },
 	{ "evict_rescued", "Unmapped blocks that were used again before they were evicted" },
+	{ "pin_refused", "Faults of long-term pins refused because pin_limit is reached" },
 	{ "evict_busy", "Blocks not evicted because somebody else holds them" },
 	{ "evict_direct", "Blocks evicted by a faulting thread that found no DRAM" },
 	{ "evict_helped", "Rounds of eviction done by faulting threads" },

@@ -92,6 +92,8 @@ static const struct attribute {
 	{ "map", false },
 	{ "flags", false },
 	{ "owner", false },
+	{ "pin_limit", true },
+	{ "pinned", true },
 	{ "high_free", true },
 	{ "low_free", true },
 	{ "readahead", true },
@@ -212,7 +214,7 @@ int empctl_region_set(const struct ax_args *args)
 {
 	static const char *const writable[] = {
 		"dram_limit", "high_free", "low_free", "readahead", "lost_retry_ms", "retain_ms",
-		"evict", NULL
+		"pin_limit", "evict", NULL
 	};
 
 	if (empctl_need_region(args->argv[0]))

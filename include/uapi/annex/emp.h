@@ -101,7 +101,7 @@ struct emp_tier_spec {
 /* struct emp_create.flags */
 #define EMP_F_AUTODESTROY	(1u << 0) /* the region goes with its last open file and mapping */
 #define EMP_F_OVERCOMMIT	(1u << 1) /* tiers may be smaller than the region */
-#define EMP_F_PINNABLE		(1u << 2) /* long-term pins allowed; what is mapped is dirty */
+#define EMP_F_PINNABLE		(1u << 2) /* long-term pins, up to a cap; what is mapped is dirty */
 #define EMP_F_CHECKSUM		(1u << 3) /* a checksum a subblock, checked on every read */
 #define EMP_F_ALL		(EMP_F_AUTODESTROY | EMP_F_OVERCOMMIT | \
 				 EMP_F_PINNABLE | EMP_F_CHECKSUM)
@@ -124,11 +124,14 @@ struct emp_tier_spec {
  * @mode: permission bits of the file (0600 is usual); others refused
  * @nr_tiers: elements of @tiers, 0..EMP_TIERS_MAX
  * @tiers: user address of an array of struct emp_tier_spec, fastest first
+ * @pin_limit: most bytes of DRAM under long-term pins, with EMP_F_PINNABLE only;
+ *	0: default (see /sys/fs/emp/NAME/pin_limit)
  *
  * Returns: fd (O_RDWR|O_CLOEXEC), or -1 with errno EPERM, EINVAL, E2BIG,
  * EEXIST name taken, ENOSPC the tiers do not hold the region (and neither
- * does its DRAM), EDOM @dram_limit below the minimum, ENOMEM, EFAULT, EMFILE,
- * or an error of a tier. Nothing is created on error.
+ * does its DRAM), EDOM @dram_limit below the minimum or
+ * @pin_limit too near to it, ENOMEM, EFAULT, EMFILE, or an error of a tier.
+ * Nothing is created on error.
  */
 struct emp_create {
 	__u32 size;
@@ -145,6 +148,7 @@ struct emp_create {
 	__u32 mode;
 	__u32 nr_tiers;
 	__u64 tiers;
+	__u64 pin_limit;
 };
 
 /**

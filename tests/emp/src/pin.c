@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pin FILE PAGE N: pin pages of a region for long, as io_uring's registered buffers.
+ * pin FILE PAGE N [touch]: pin pages of a region for long, as io_uring's registered
+ * buffers; touch: write to them first.
  *
  * Prints "pinned", or the errno by name and ends with status 1. Then obeys lines
  * of standard input, and answers each with "ok" or an errno:
@@ -76,8 +77,8 @@ int main(int argc, char **argv)
 	char *map;
 	int fd, n;
 
-	if (argc != 4) {
-		say("usage: pin FILE PAGE N");
+	if (argc != 4 && (argc != 5 || strcmp(argv[4], "touch"))) {
+		say("usage: pin FILE PAGE N [touch]");
 		return 2;
 	}
 	fd = open(argv[1], O_RDWR);
@@ -89,6 +90,12 @@ int main(int argc, char **argv)
 	ring_open(&r);
 	buffer.iov_base = map + strtoull(argv[2], NULL, 0) * PAGE;
 	buffer.iov_len = strtoull(argv[3], NULL, 0) * PAGE;
+	for (size_t i = 0; argc == 5 && i < buffer.iov_len; i += PAGE) {
+		volatile char *at = (char *)buffer.iov_base + i;
+		char was = *at;
+
+		*at = was;
+	}
 	if (syscall(SYS_io_uring_register, r.fd, IORING_REGISTER_BUFFERS, &buffer, 1)) {
 		printf("%s\n", strerrorname_np(errno));
 		return 1;
