@@ -2,6 +2,7 @@
 /*
  * Claiming a block device exclusively, across kernels:
  * 6.9	bdev_file_open_by_dev(), blk_holder_ops
+ * 6.7	bdev_open_by_dev(): not supported here
  * 6.5	blkdev_get_by_dev() with blk_holder_ops: not supported here
  * 6.2	bio_add_folio() is exported
  * 6.1	blkdev_get_by_dev() with FMODE_EXCL, nobody tells of a removal
@@ -54,6 +55,8 @@ static inline void annex_bdev_release(struct annex_bdev *c)
 	bdev_fput(c->file);
 }
 
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#error "Annex does not build for Linux 6.5 to 6.8: 6.1 to 6.4, or 6.9 and later."
 #else
 
 static inline int annex_bdev_claim(struct annex_bdev *c, dev_t dev, void *holder,

@@ -147,6 +147,18 @@ case_old_kernel()
 	[ ! -e "/lib/modules/$old/updates" ]
 }
 
+# The same for one that is between those that build.
+case_between()
+{
+	local kernel
+
+	for kernel in 6.5.0-99-amd64 6.8.0-99-generic; do
+		kernel "$kernel" "$KDIR_612"
+		dkms autoinstall -k "$kernel"
+		[ ! -e "/lib/modules/$kernel/updates" ] || return 1
+	done
+}
+
 # The same for one that lacks a configuration option that the modules need.
 case_config()
 {
@@ -185,11 +197,12 @@ case_remove()
 	[ -z "$(find /lib/modules -name 'emp.ko*')" ]
 }
 
-echo "1..8"
+echo "1..9"
 run install-6.12 case_install
 run install-again case_again
 run autoinstall-6.1 case_autoinstall
 run autoinstall-too-old case_old_kernel
+run autoinstall-between case_between
 run autoinstall-no-config case_config
 run build-too-old case_old_kernel_by_hand
 run system-files case_system_files
