@@ -67,7 +67,7 @@ static const struct file_operations emp_file_ops = {
 	.get_unmapped_area = thp_get_unmapped_area,
 };
 
-/* The size is the region's; only times may be set by the owner. */
+/* The size is the region's; owner, mode and times are as those of any file. */
 static int emp_file_setattr(annex_mnt_idmap_t *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	if (attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(d_inode(dentry)))

@@ -123,18 +123,20 @@ static long emp_limit_min(const struct emp_region *r)
 	return blocks << emp_block_order(r);
 }
 
+/* What the user has set, within half of the limit, or defaults. */
 static void emp_set_watermarks(struct emp_region *r)
 {
 	long block = 1L << emp_block_order(r);
-	long low = max3(r->limit / 256, min(r->limit / 64, 512L), 2 * block);
+	long low = max3(r->limit / 256, min(r->limit / 64, 512L), 2 * block), high;
 
-	low = min(low, max(r->limit / 8, block));
+	low = r->low_wish ?: min(low, max(r->limit / 8, block));
+	high = min(r->high_wish ?: low + max(low / 2, block), r->limit / 2);
 	if ((u64)r->limit << PAGE_SHIFT >= r->bytes) {
 		low = 0;	/* all of it has room: nothing need be freed */
-		block = 0;
+		high = 0;
 	}
-	WRITE_ONCE(r->low_free, low);
-	WRITE_ONCE(r->high_free, low + max(low / 2, block));
+	WRITE_ONCE(r->low_free, min(low, max(high - 1, 0L)));
+	WRITE_ONCE(r->high_free, high);
 }
 
 static u64 emp_bytes_to_pages(u64 bytes)

@@ -110,6 +110,8 @@ struct emp_region {
 	long limit_min;
 	long low_free;		/* the evictor starts below this many free pages */
 	long high_free;		/* ... and stops above this many */
+	long low_wish;		/* as set by the user; 0: default. conf_lock */
+	long high_wish;
 	u32 readahead;		/* bytes fetched ahead of a sequential reader; 0: none */
 	u32 rest_window;	/* subblocks of a block worth fetching with the one wanted */
 	u64 rest_fetched;	/* prefetch counters when rest_window was last judged */

@@ -31,7 +31,7 @@
 	X(fetch_bytes)		/* bytes read from tiers */			\
 	X(prefetch_subblocks)	/* of fetch_subblocks, those nobody waited for */ \
 	X(prefetch_used)	/* of these, those that were touched later */	\
-	X(prefetch_dropped)	/* read-ahead not begun or failed */		\
+	X(prefetch_dropped)	/* subblocks of read-ahead that failed */	\
 	X(read_retry)		/* reads repeated after an error */		\
 	X(read_error)		/* reads given up */				\
 	X(csum_error)		/* wrong bytes from a tier */			\

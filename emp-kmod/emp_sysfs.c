@@ -139,12 +139,16 @@ static ssize_t emp_free_store(struct emp_region *r, const char *buf, size_t len,
 		return err;
 	pages = (bytes >> PAGE_SHIFT) + !!(bytes & (PAGE_SIZE - 1));
 	mutex_lock(&r->conf_lock);
-	if (!pages || pages > r->limit / 2 || (high ? pages <= r->low_free : pages >= r->high_free))
+	if (!pages || pages > r->limit / 2 ||
+	    (high ? pages <= r->low_free : pages >= r->high_free)) {
 		err = -EINVAL;
-	else if (high)
+	} else if (high) {
+		r->high_wish = pages;
 		WRITE_ONCE(r->high_free, pages);
-	else
+	} else {
+		r->low_wish = pages;
 		WRITE_ONCE(r->low_free, pages);
+	}
 	if (!err)
 		emp_pin_adjust(r);
 	mutex_unlock(&r->conf_lock);

@@ -4,7 +4,7 @@
  *
  * Devices are claimed exclusively for the whole module, once, however many
  * regions use ranges of it; overlapping ranges are refused. When the device
- * is removed under us, the block layer calls emp_block_dead() (6.5 and later;
+ * is removed under us, the block layer calls emp_block_dead() (6.9 and later;
  * before, errors of requests are all that one sees) and the tiers on it are
  * GONE.
  *

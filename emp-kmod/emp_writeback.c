@@ -115,6 +115,17 @@ bool emp_block_conclude(struct emp_region *r, u32 b)
 	return true;
 }
 
+/* Has the slot anything of what the word of @s speaks for? */
+static bool emp_span_valid(struct emp_region *r, u32 b, u64 s)
+{
+	u32 i, n = emp_span(r, b);
+
+	for (i = 0; i < n; i++)
+		if (r->sub[s + i] & EMP_S_VALID)
+			return true;
+	return false;
+}
+
 /* One request less for the folio at @s; @len bytes from @off were written, or not. */
 static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int err)
 {
@@ -152,7 +163,7 @@ static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int 
 	} else {
 		r->sub[s] = w;
 		drop = emp_try_free(r, b, s);
-		if (drop)
+		if (drop && emp_span_valid(r, b, s))
 			emp_count(r, evict_written);
 		else if (READ_ONCE(r->stuck_since))
 			WRITE_ONCE(r->stuck_since, 0);	/* clean: the next round frees it */

@@ -252,6 +252,60 @@ sysfs_values()
 	done < <(find "$sys/r0" -type f)
 }
 
+# What the user set stays when dram_limit changes, as far as it fits.
+watermarks_kept()
+{
+	create "dram:16|$free_disk:64:0|block=64K,subblock=4K"
+	set_attr r0 low_free 65536
+	set_attr r0 high_free $((6 << 20))
+	set_attr r0 dram_limit $((8 << 20))
+	[ "$(attr r0 low_free) $(attr r0 high_free)" = "65536 $((4 << 20))" ] ||
+		fail "with 8 MiB: $(attr r0 low_free) $(attr r0 high_free)"
+	set_attr r0 dram_limit $((16 << 20))
+	[ "$(attr r0 low_free) $(attr r0 high_free)" = "65536 $((6 << 20))" ] ||
+		fail "with 16 MiB: $(attr r0 low_free) $(attr r0 high_free)"
+}
+
+# parameter NAME GOOD BAD...: BAD is EINVAL (or ERANGE) and changes nothing
+parameter()
+{
+	local file=/sys/module/emp/parameters/$1 was value
+
+	was=$(<"$file")
+	for value in "${@:3}" '' x -1 1.5 99999999999; do
+		! echo "$value" 2>/dev/null >"$file" || fail "$1 takes '$value'"
+		[ "$(<"$file")" = "$was" ] || fail "'$value' makes $1 $(<"$file")"
+	done
+	echo "$2" >"$file"
+	[ "$(<"$file")" = "$2" ] || fail "$2 makes $1 $(<"$file")"
+	echo "$was" >"$file"
+}
+
+parameters()
+{
+	parameter block_size 65536 0 2048 12288 4194304
+	parameter subblock_size 4096 0 2048 12288 262144
+	parameter tier_deadline_ms 600000 0 600001
+	parameter tier_queue_depth 4096 0 4097
+	parameter retain_ms 0 10001
+}
+
+# modprobe with such a value fails, and leaves no module.
+parameters_at_load()
+{
+	local wrong
+
+	unload
+	for wrong in block_size=5000 subblock_size=1 tier_deadline_ms=0 tier_queue_depth=9999 \
+		retain_ms=x; do
+		not quietly insmod "$emp_ko" "$wrong" || fail "loads with $wrong"
+	done
+	load block_size=65536 subblock_size=65536 retain_ms=0
+	[ "$(</sys/module/emp/parameters/block_size)" = 65536 ] || fail "block_size is not taken"
+	unload
+	load
+}
+
 # --- memory ---------------------------------------------------------------------
 
 # A region whose tables do not fit into memory is refused; nobody is killed.
@@ -309,6 +363,9 @@ t_run tool_region tool_region
 t_run tool_live tool_live
 t_run tool_qemu tool_qemu
 t_run sysfs_values sysfs_values
+t_run watermarks_kept watermarks_kept
+t_run parameters parameters
+t_run parameters_at_load parameters_at_load
 t_run tables_too_large tables_too_large
 t_run sysfs_while_made sysfs_while_made
 umount "$mounted"

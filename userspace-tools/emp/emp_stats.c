@@ -34,7 +34,7 @@ const struct emp_counter emp_counters[] = {
 	{ "fetch_subblocks", "Subblocks fetched from tiers" },
 	{ "prefetch_subblocks", "Of the fetched subblocks those that nobody waited for" },
 	{ "prefetch_used", "Prefetched subblocks that were touched later" },
-	{ "prefetch_dropped", "Read-ahead that was not begun or failed" },
+	{ "prefetch_dropped", "Subblocks of read-ahead whose read failed" },
 	{ "read_retry", "Reads from a tier tried again" },
 	{ "read_error", "Reads from a tier that failed for good" },
 	{ "csum_error", "Subblocks whose checksum did not match" },

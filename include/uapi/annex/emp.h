@@ -48,7 +48,7 @@ enum emp_map {
 /**
  * enum emp_wipe - what destroying a region does to its bytes on the tiers
  * @EMP_WIPE_NONE: nothing
- * @EMP_WIPE_DISCARD: discard the slots used (no promise that they read as zero)
+ * @EMP_WIPE_DISCARD: discard the tier's whole range (no promise that it reads as zero)
  * @EMP_WIPE_ZERO: write zeros over the tier's whole range
  */
 enum emp_wipe {
@@ -130,8 +130,8 @@ struct emp_tier_spec {
  * Returns: fd (O_RDWR|O_CLOEXEC), or -1 with errno EPERM, EINVAL, E2BIG,
  * EEXIST name taken, ENOSPC the tiers do not hold the region (and neither
  * does its DRAM), EDOM @dram_limit below the minimum or
- * @pin_limit too near to it, ENOMEM, EFAULT, EMFILE, or an error of a tier.
- * Nothing is created on error.
+ * @pin_limit too near to it, ENOMEM, EFAULT, EMFILE, ENFILE, EINTR killed while it
+ * waited for a teardown, or an error of a tier. Nothing is created on error.
  */
 struct emp_create {
 	__u32 size;
@@ -157,7 +157,7 @@ struct emp_create {
  * @flags: must be 0
  * @name: NUL-terminated
  *
- * Errors: ENOENT, EBUSY the file is open or mapped.
+ * Errors: ENOENT, EBUSY the file is open or mapped, EINVAL.
  */
 struct emp_destroy {
 	__u32 size;
