@@ -239,6 +239,13 @@ static inline unsigned long emp_word_now(void)
 	return now << EMP_S_SHIFT;
 }
 
+/* emp_word_stored - does the slot have bytes for it that can be read, perhaps later? */
+static inline bool emp_word_stored(unsigned long w)
+{
+	return w & EMP_S_VALID ||
+	       (w & EMP_S_LOST && (w & EMP_S_FOREVER) != EMP_S_FOREVER);
+}
+
 static inline bool emp_word_busy(unsigned long w)
 {
 	return (w & EMP_S_PRESENT) && !(w & EMP_S_UPTODATE);

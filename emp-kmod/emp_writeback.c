@@ -233,20 +233,28 @@ static void emp_wb_add(struct emp_wb *wb, struct emp_tier *t, u64 pos, struct fo
 	wb->next = pos + len;
 }
 
-/* The tier is gone: what only it had is lost, for good. Returns what is left of @any. */
-static unsigned long emp_wb_gone(struct emp_region *r, u32 b)
+/*
+ * The tier is gone: what only it had is lost, for good; what is in DRAM is dirty
+ * now. False, and nothing is done, while a fetch is under way.
+ */
+static bool emp_wb_gone(struct emp_region *r, u32 b)
 {
 	u64 s, first = emp_first_sub(r, b);
-	unsigned long any = 0;
+	unsigned long w;
 
+	for (s = first; s < first + emp_subs_per_block(r); s++)
+		if (emp_word_busy(r->sub[s]))
+			return false;
 	for (s = first; s < first + emp_subs_per_block(r); s++) {
-		if (r->sub[s] & EMP_S_PRESENT)
-			r->sub[s] &= ~EMP_S_VALID;
-		else if (r->sub[s])
+		w = r->sub[s];
+		if (w & EMP_S_PRESENT && w & EMP_S_VALID) {
+			emp_mark_dirty(r, b, s, &w);
+			r->sub[s] = w;
+		} else if (w && !(w & EMP_S_PRESENT)) {
 			r->sub[s] = EMP_S_LOST | EMP_S_FOREVER;
-		any |= r->sub[s] & EMP_S_PRESENT;
+		}
 	}
-	return any;
+	return true;
 }
 
 /*
@@ -262,16 +270,23 @@ static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot, bool
 	u64 s, first = emp_first_sub(r, b);
 	struct emp_tier *t = NULL, *old;
 	unsigned long flags, any = 0;
+	bool stored = false;
 	int state;
 	u32 fresh;
 
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
-	for (s = first; s < first + emp_subs_per_block(r); s++)
+	for (s = first; s < first + emp_subs_per_block(r); s++) {
 		any |= r->sub[s];
+		stored |= emp_word_stored(r->sub[s]);
+	}
 	old = e->slot == EMP_NO_SLOT ? NULL : emp_tier_of_slot(r, e->slot);
 	state = old ? READ_ONCE(old->state) : EMP_TIER_OK;
 	if (state == EMP_TIER_GONE) {
-		any = emp_wb_gone(r, b);
+		stored = !emp_wb_gone(r, b);
+		if (stored) {
+			spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+			return ERR_PTR(-EAGAIN);
+		}
 	} else if (any & EMP_S_VALID && state != EMP_TIER_OK && emp_tier_healthy(r) &&
 		   emp_free_pages(r) > READ_ONCE(r->low_free) / 2) {
 		atomic_inc(&old->inflight);
@@ -281,7 +296,7 @@ static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot, bool
 		emp_tier_put(old);
 		return ERR_PTR(-EAGAIN);
 	}
-	if (!(any & (EMP_S_VALID | EMP_S_LOST))) {
+	if (!stored) {
 		fresh = emp_slot_alloc(r, 0);
 		if (fresh != EMP_NO_SLOT) {
 			if (e->slot != EMP_NO_SLOT)
