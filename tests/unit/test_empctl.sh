@@ -232,6 +232,7 @@ says "create: tiers too small" 1 'do not hold the region' region create r0 --siz
 says "create: RDMA donor" 1 'not built yet' region create r0 --size 1G --mem 'dram:512|10.0.0.1:1024:1'
 says "tier add: dram" 2 'dram is no tier' tier add vm0 dram:5
 says "tier add: no device" 1 'no-such-device: no such device|module is not loaded' tier add vm0 /dev/no-such-device:5:0
+says "tier add: two" 2 'one tier at a time' tier add vm0 '/dev/ram0:5:0|/dev/ram1:5:0'
 says "tier add: key of a region" 2 'only deadline=' tier add vm0 '/dev/ram0:5:0|map=huge'
 run 0 --help && ! grep -q generate "$tmp/out"
 result $? "--help"

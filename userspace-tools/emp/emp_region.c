@@ -190,12 +190,12 @@ int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan 
 	return fd;
 }
 
-int emp_region_add_tiers(const char *name, const struct emp_spec *spec, bool force,
-			 uint32_t ids[EMP_SPEC_TIERS], struct ax_msg *msg)
+int emp_region_add_tier(const char *name, const struct emp_spec *spec, bool force, uint32_t *id,
+			struct ax_msg *msg)
 {
 	struct emp_tier_spec tiers[EMP_SPEC_TIERS];
 	uint64_t block = EMP_BLOCK_DEFAULT;
-	int control, ret = 0;
+	int control, ret;
 
 	if (refuse_unbuilt(spec, msg))
 		return -1;
@@ -208,10 +208,8 @@ int emp_region_add_tiers(const char *name, const struct emp_spec *spec, bool for
 		close(control);
 		return -1;
 	}
-	for (unsigned int i = 0; i < spec->nr_tiers && !ret; i++) {
-		ret = emp_tier_add(control, name, &tiers[i], msg);
-		ids[i] = tiers[i].id;
-	}
+	ret = emp_tier_add(control, name, &tiers[0], msg);
+	*id = tiers[0].id;
 	close_tiers(tiers, spec->nr_tiers);
 	close(control);
 	return ret;

@@ -41,9 +41,9 @@ int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_regi
 int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan *plan,
 		      struct ax_msg *msg);
 
-/* Attach the tiers of @spec (and nothing else) to a region; prints nothing. */
-int emp_region_add_tiers(const char *name, const struct emp_spec *spec, bool force,
-			 uint32_t ids[EMP_SPEC_TIERS], struct ax_msg *msg);
+/* Attach the first tier of @spec (and nothing else) to a region; prints nothing. */
+int emp_region_add_tier(const char *name, const struct emp_spec *spec, bool force, uint32_t *id,
+			struct ax_msg *msg);
 
 /* Parse with the error put as "WHAT column N: ...". */
 int emp_region_parse(const char *what, const char *text, struct emp_spec *spec,

@@ -86,7 +86,7 @@ static const struct ax_cmd cmds[] = {
 	{ "region", "set", "NAME KEY=VALUE...", "Change attributes, e.g. dram_limit=16G", 2, -1,
 	  NULL, empctl_region_set },
 	{ "tier", "show", "NAME", "Show the tiers of a region", 1, 1, NULL, empctl_tier_show },
-	{ "tier", "add", "NAME SPEC", "Attach tiers to a region, as the slowest", 2, 2,
+	{ "tier", "add", "NAME SPEC", "Attach a tier to a region, as the slowest", 2, 2,
 	  tier_add_opts, empctl_tier_add },
 	{ "tier", "remove", "NAME ID", "Drain a tier and detach it", 2, 2, tier_remove_opts,
 	  empctl_tier_remove },

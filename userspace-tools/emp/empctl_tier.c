@@ -133,9 +133,9 @@ int empctl_tier_show(const struct ax_args *args)
 int empctl_tier_add(const struct ax_args *args)
 {
 	const char *name = args->argv[0];
-	uint32_t ids[EMP_SPEC_TIERS];
 	struct emp_spec spec;
 	struct ax_msg msg;
+	uint32_t id;
 
 	if (emp_region_parse("spec", args->argv[1], &spec, &msg))
 		return ax_usage("%s", msg.text);
@@ -144,14 +144,15 @@ int empctl_tier_add(const struct ax_args *args)
 				name);
 	if (!spec.nr_tiers)
 		return ax_usage("the spec names no tier");
+	if (spec.nr_tiers > 1)
+		return ax_usage("one tier at a time: the spec names %u", spec.nr_tiers);
 	if (spec.given & ~(1u << EMP_KEY_FORCE | 1u << EMP_KEY_DEADLINE | 1u << EMP_KEY_QUEUE))
 		return ax_usage("with tier add only deadline=, queue= and force= make sense");
 	if (empctl_need_region(name))
 		return AX_FAIL;
-	if (emp_region_add_tiers(name, &spec, ax_has(args, "force"), ids, &msg))
+	if (emp_region_add_tier(name, &spec, ax_has(args, "force"), &id, &msg))
 		return ax_error("%s", msg.text);
-	for (unsigned int i = 0; i < spec.nr_tiers; i++)
-		printf("%u\n", ids[i]);
+	printf("%u\n", id);
 	return AX_OK;
 }
 
