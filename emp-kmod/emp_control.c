@@ -217,12 +217,12 @@ static int emp_ioc_tier_remove(void __user *arg)
 
 	if (err)
 		return err;
-	if (a.flags || a.timeout_ms > 86400000)
+	if (a.flags & ~EMP_TIER_REMOVE_FORCE || a.timeout_ms > 86400000)
 		return -EINVAL;
 	r = emp_control_get(a.name);
 	if (IS_ERR(r))
 		return PTR_ERR(r);
-	err = emp_tier_remove(r, a.id, a.timeout_ms);
+	err = emp_tier_remove(r, a.id, a.timeout_ms, a.flags & EMP_TIER_REMOVE_FORCE);
 	emp_region_release(r);
 	return err;
 }

@@ -24,10 +24,12 @@
 #include "emp_fetch.h"
 #include "emp_folio.h"
 #include "emp_migrate.h"
+#include "emp_reclaim.h"
 #include "emp_tier.h"
 #include "emp_writeback.h"
 
 #define EMP_DEMOTE_SAMPLE	16	/* blocks compared for each one demoted */
+#define EMP_DRAIN_PATIENCE	8	/* rounds until read-ahead is not relied on any more */
 
 /* One synchronous request; outlives its waiter when the tier is late. */
 struct emp_sync {
@@ -143,9 +145,9 @@ static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from,
 	struct emp_bent *e = &r->bent[b];
 	u64 s, first = emp_first_sub(r, b);
 	u32 old, new = EMP_NO_SLOT;
+	bool late = false, stored = false, lost = false;
 	struct emp_tier *to = NULL;
 	unsigned long flags, any = 0;
-	bool late = false;
 	int err;
 
 	mutex_lock(&r->migrate_lock);
@@ -154,14 +156,23 @@ static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from,
 	err = 0;
 	if (old == EMP_NO_SLOT || emp_tier_of_slot(r, old) != from)
 		goto unlock;
-	for (s = first; s < first + emp_subs_per_block(r); s++)
+	for (s = first; s < first + emp_subs_per_block(r); s++) {
 		any |= r->sub[s];
+		stored |= emp_word_stored(r->sub[s]);
+		lost |= emp_word_stored(r->sub[s]) && r->sub[s] & EMP_S_LOST;
+	}
 	err = -EAGAIN;
 	if (any & EMP_S_PRESENT || e->flags & EMP_B_MIGRATE)
 		goto unlock;
 	err = -EIO;
-	if (any & EMP_S_LOST)
+	if (lost)
 		goto unlock;
+	err = 0;
+	if (!stored) {
+		emp_slot_free(r, old);
+		e->slot = EMP_NO_SLOT;
+		goto unlock;
+	}
 	err = -ENOSPC;
 	new = emp_slot_alloc(r, min_tier);
 	if (new == EMP_NO_SLOT)
@@ -298,7 +309,8 @@ int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct emp_bent *e = &r->bent[b];
 	u64 s, first = emp_first_sub(r, b), step;
-	unsigned long flags, any = 0, w;
+	bool stored = false, busy = false, lost = false;
+	unsigned long flags, w;
 	int err = -EAGAIN;
 
 	/* The rest of it comes into DRAM too. */
@@ -313,7 +325,6 @@ int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 	step = e->flags & EMP_B_HUGE ? emp_subs_per_block(r) : 1;
 	for (s = first; s < first + emp_subs_per_block(r); s += step) {
 		w = r->sub[s];
-		any |= w;
 		if ((w & (EMP_S_PRESENT | EMP_S_UPTODATE)) != (EMP_S_PRESENT | EMP_S_UPTODATE) ||
 		    w & (EMP_S_WB | EMP_S_DIRTY))
 			continue;	/* VALID is not set, or not yet to be touched */
@@ -322,14 +333,15 @@ int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 			r->sub[s] = w;
 		}
 	}
-	if (!(any & EMP_S_PRESENT))
-		goto unlock;	/* gone meanwhile: to be copied */
-	any = 0;
-	for (s = first; s < first + emp_subs_per_block(r); s++)
-		any |= r->sub[s] | (emp_word_busy(r->sub[s]) ? EMP_S_WB : 0);
-	if (any & EMP_S_LOST)
+	for (s = first; s < first + emp_subs_per_block(r); s++) {
+		w = r->sub[s];
+		stored |= emp_word_stored(w);
+		lost |= emp_word_stored(w) && w & EMP_S_LOST;
+		busy |= emp_word_busy(w) || w & EMP_S_WB;
+	}
+	if (lost)
 		err = -EIO;
-	if (!(any & (EMP_S_VALID | EMP_S_WB | EMP_S_LOST))) {
+	if (!stored && !busy) {
 		emp_slot_free(r, e->slot);
 		e->slot = EMP_NO_SLOT;
 		err = 0;
@@ -340,19 +352,88 @@ unlock:
 }
 
 /*
- * emp_migrate_drain - empty tier @t, which takes nothing new; conf_lock is held
+ * Fetch what only @t has of block @b, which cannot be copied as a whole: then
+ * each subblock is either in DRAM or lost. One that is lost is tried again in
+ * round 0 only.
+ */
+static void emp_migrate_fetch(struct emp_region *r, u32 b, struct emp_tier *t, u32 round)
+{
+	u64 s, first = emp_first_sub(r, b);
+	unsigned long w, until;
+	struct folio *folio;
+
+	if (READ_ONCE(t->state) == EMP_TIER_GONE || READ_ONCE(r->bent[b].flags) & EMP_B_HUGE)
+		return;
+	for (s = first; s < first + emp_subs_per_block(r); s++) {
+		w = READ_ONCE(r->sub[s]);
+		if (w & EMP_S_PRESENT || !emp_word_stored(w))
+			continue;
+		switch (emp_get(r, s, EMP_GET_SLEEP | (round ? EMP_GET_TRIED : 0), &folio,
+				&until)) {
+		case EMP_GET_OK:
+			folio_put(folio);
+			break;
+		case EMP_GET_MEMORY:
+			emp_reclaim_kick(r);
+			return;
+		default:
+			break;
+		}
+	}
+}
+
+/* What of block @b is on @t and could not be read is not expected any more. */
+static void emp_migrate_give_up(struct emp_region *r, u32 b, struct emp_tier *t)
+{
+	bool gone = READ_ONCE(t->state) == EMP_TIER_GONE;
+	u64 s, first = emp_first_sub(r, b);
+	struct emp_bent *e = &r->bent[b];
+	unsigned long flags, w;
+
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	if (e->slot == EMP_NO_SLOT || emp_tier_of_slot(r, e->slot) != t || e->flags & EMP_B_HUGE)
+		goto unlock;
+	e->flags &= ~EMP_B_MIGRATE;
+	for (s = first; s < first + emp_subs_per_block(r); s++) {
+		w = r->sub[s];
+		if (!(w & EMP_S_PRESENT) && (w & EMP_S_LOST || (gone && w & EMP_S_VALID)))
+			r->sub[s] = EMP_S_LOST | EMP_S_FOREVER;
+	}
+unlock:
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+}
+
+static bool emp_drain_unreadable(int err)
+{
+	switch (err) {
+	case 0:
+	case -EAGAIN:
+	case -EINTR:
+	case -ENOMEM:
+	case -ENOSPC:
+	case -ETIMEDOUT:
+		return false;
+	}
+	return true;
+}
+
+/*
+ * emp_migrate_drain - empty tier @t, which takes nothing new
  *
+ * @force: what cannot be read is lost for good, rather than in the way.
  * Return: 0, -EINTR, -ETIMEDOUT at @until, -EIO what is left cannot be read,
  * -ENOSPC no room elsewhere.
  */
-int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long until)
+int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long until, bool force)
 {
 	int err, worst = 0;
-	u32 b;
+	u32 b, round;
 
-	while (READ_ONCE(t->used)) {
+	for (round = 0; READ_ONCE(t->used); round++) {
 		worst = 0;
 		for (b = 0; b < r->nr_blocks; b++) {
+			if (force && READ_ONCE(t->state) == EMP_TIER_GONE)
+				emp_migrate_give_up(r, b, t);
 			err = emp_migrate_block(r, b, t, 0);
 			if (err == -ENOSPC && (u64)READ_ONCE(r->limit) << PAGE_SHIFT >= r->bytes) {
 				/* No other tier, but DRAM holds it all. */
@@ -362,6 +443,14 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 			}
 			if (err == -EAGAIN)
 				err = emp_migrate_evacuate(r, b, t);
+			if (err == -EAGAIN && round >= EMP_DRAIN_PATIENCE)
+				emp_migrate_fetch(r, b, t, round);
+			if (force && emp_drain_unreadable(err)) {
+				emp_migrate_fetch(r, b, t, round);
+				if (round)
+					emp_migrate_give_up(r, b, t);
+				err = -EAGAIN;
+			}
 			if (err && err != -EAGAIN) {
 				emp_count(r, migrate_error);
 				worst = err;

@@ -9,6 +9,6 @@ void emp_migrate_init(struct emp_region *r);
 void emp_migrate_stop(struct emp_region *r);
 void emp_demote_check(struct emp_region *r, struct emp_tier *t);
 int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t);
-int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long until);
+int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long until, bool force);
 
 #endif

@@ -471,8 +471,9 @@ static void emp_tier_detach(struct emp_region *r, struct emp_tier *t)
 	spin_unlock_irq(&t->idle.lock);
 }
 
-static int emp_tier_begin_removal(struct emp_region *r, u32 id, struct emp_tier **tier)
+static int emp_tier_begin_removal(struct emp_region *r, u32 id, bool force, struct emp_tier **tier)
 {
+	bool gone;
 	int err = -ENOENT;
 	u32 i;
 
@@ -487,7 +488,8 @@ static int emp_tier_begin_removal(struct emp_region *r, u32 id, struct emp_tier 
 	if (i == r->nr_tiers)
 		goto unlock;
 	err = -ENOSPC;
-	if (!(r->flags & EMP_F_OVERCOMMIT) && (u64)r->limit << PAGE_SHIFT < r->bytes &&
+	gone = READ_ONCE(r->tier[i]->state) == EMP_TIER_GONE;	/* holds nothing: others need not */
+	if (!(force && gone) && !(r->flags & EMP_F_OVERCOMMIT) && (u64)r->limit << PAGE_SHIFT < r->bytes &&
 	    emp_region_tier_blocks(r, r->tier[i]) < r->nr_blocks)
 		goto unlock;
 	err = 0;
@@ -500,17 +502,17 @@ unlock:
 }
 
 /** emp_tier_remove - EMP_IOC_TIER_REMOVE, see there */
-int emp_tier_remove(struct emp_region *r, u32 id, u32 timeout_ms)
+int emp_tier_remove(struct emp_region *r, u32 id, u32 timeout_ms, bool force)
 {
 	unsigned long until = jiffies + msecs_to_jiffies(timeout_ms ?: 600000);
 	struct emp_tier *t = NULL;
 	long left;
 	int err;
 
-	err = emp_tier_begin_removal(r, id, &t);
+	err = emp_tier_begin_removal(r, id, force, &t);
 	if (err)
 		return err;
-	err = emp_migrate_drain(r, t, until);
+	err = emp_migrate_drain(r, t, until, force);
 	if (!err) {
 		left = wait_event_interruptible_timeout(t->idle, !atomic_read(&t->inflight),
 							max((long)(until - jiffies), 1L));

@@ -126,7 +126,7 @@ struct emp_io {
 struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec *s);
 int emp_tier_attach(struct emp_region *r, struct emp_tier *t);
 void emp_tier_close(struct emp_tier *t, u32 wipe);
-int emp_tier_remove(struct emp_region *r, u32 id, u32 timeout_ms);
+int emp_tier_remove(struct emp_region *r, u32 id, u32 timeout_ms, bool force);
 struct emp_tier *emp_tier_of_slot(struct emp_region *r, u32 slot);
 struct emp_tier *emp_tier_get_slot(struct emp_region *r, u32 slot);
 void emp_tier_put(struct emp_tier *t);

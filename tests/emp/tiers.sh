@@ -3,8 +3,8 @@
 # Several tiers: what overflows goes down, tiers come and go under load, ranges
 # and what becomes of their bytes.
 #
-# lab: --kernel 6.12
-# time: 500
+# lab: --kernel 6.12 --nvme 256M
+# time: 600
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/emp/faults_lib.sh
@@ -379,6 +379,96 @@ idle1()
 	[ "$(attr f0 tiers/1/inflight)" -eq 0 ]
 }
 
+# forced: what f0 has: 0-2047 cold with tag 5, of which 512-1023 are read again, so
+# clean in DRAM; 1100-1103 and 8192-8703 newer, in DRAM only.
+forced_fill()
+{
+	set_attr f0 readahead 0
+	agent p /dev/emp/f0
+	fill_pages 0 2048 5
+	evict_all f0
+	check_pages 512 512 5
+	fill_pages 1100 4 8
+	fill_pages 8192 512 6
+}
+
+# ... after the tier is gone: DRAM is right, the rest is an error, never zeros or
+# old bytes; it can be thrown away and written anew, onto the new tier.
+forced_check()
+{
+	[ ! -d "$sys/f0/tiers/0" ] || fail "the tier is there"
+	check_pages 512 512 5
+	check_pages 1100 4 8
+	check_pages 8192 512 6
+	ask p check 0 512 5
+	got bus=512 right=0
+	ask p check 1536 512 0
+	got bus=512 right=0
+	evict_all f0
+	check_pages 512 512 5
+	check_pages 1100 4 8
+	check_pages 8192 512 6
+	ask p punch 0 2048
+	fill_pages 0 2048 9
+	evict_all f0
+	check_pages 0 2048 9
+	check_pages 8192 512 6
+	(($(counter f0 csum_error) == 0)) || fail "csum_error $(counter f0 csum_error)"
+	leave p
+}
+
+# A tier that cannot be read goes only by force, and takes with it what only it had.
+remove_forced_bad()	# KEYS
+{
+	bad_region f0 64 48 "$1"
+	forced_fill
+	breaks
+	"$empctl" tier add f0 "$disk:64:0" --force
+	! timeout 60 "$empctl" tier remove f0 0 2>/tmp/err || fail "removed without --force"
+	grep -q 'cannot be read' /tmp/err || fail "$(cat /tmp/err)"
+	state_is f0 0 draining || fail "tier is $(attr f0 tiers/0/state)"
+	timeout 60 "$empctl" tier remove f0 0 --force
+	heals
+	"$bin/fault_excl" "$bad" true || fail "$bad is still claimed"
+	forced_check
+}
+
+# By force, but all can be read: nothing is lost.
+remove_forced_good()	# KEYS
+{
+	create2 64 64 64 48 "$1"
+	forced_fill
+	timeout 60 "$empctl" tier remove f0 0 --force
+	check_pages 0 1100 5
+	check_pages 1100 4 8
+	check_pages 1104 944 5
+	check_pages 8192 512 6
+	evict_all f0
+	check_pages 0 1100 5
+	check_pages 1100 4 8
+	check_pages 8192 512 6
+	leave p
+}
+
+# The disk was pulled out: the tier goes by force, with no other one there.
+remove_forced_gone()	# KEYS
+{
+	local nvme=/dev/nvme0n1 pci
+	modprobe nvme
+	[ -b "$nvme" ] || echo 1 >/sys/bus/pci/rescan
+	wait_until 20 test -b "$nvme" || skip "no NVMe disk"
+	need_disk
+	"$empctl" region create f0 --size 64M --force --mem "$nvme:200:0|dram:48|checksum=1,$1"
+	forced_fill
+	pci=$(readlink -f /sys/class/nvme/nvme0/device)
+	echo 1 >"$pci/remove"
+	wait_until 20 state_is f0 0 lost || fail "the tier is $(attr f0 tiers/0/state)"
+	! timeout 60 "$empctl" tier remove f0 0 2>/dev/null || fail "removed without --force"
+	timeout 60 "$empctl" tier remove f0 0 --force
+	"$empctl" tier add f0 "$disk:64:0" --force
+	forced_check
+}
+
 # Two regions on two ranges of one device; no range twice.
 shared_device()
 {
@@ -533,6 +623,11 @@ bad_run churn_small-4k churn "${variant[small-4k]}"
 bad_run churn_small-64k churn "${variant[small-64k]}"
 bad_run demotion_and_drain demotion_and_drain
 bad_run move_times_out move_times_out
+for v in small-4k small-64k auto huge; do
+	bad_run "remove_forced_bad_$v" remove_forced_bad "${variant[$v]}"
+	bad_run "remove_forced_good_$v" remove_forced_good "${variant[$v]}"
+	t_run "remove_forced_gone_$v" remove_forced_gone "${variant[$v]}"
+done
 t_run shared_device shared_device
 t_run wipe_zero_destroy wipe_zero destroy
 t_run wipe_zero_remove wipe_zero remove

@@ -216,10 +216,11 @@ int emp_tier_add(int control, const char *name, struct emp_tier_spec *tier, stru
 	return refused(msg, what, err);
 }
 
-int emp_tier_remove(int control, const char *name, uint32_t id, uint32_t timeout_ms,
+int emp_tier_remove(int control, const char *name, uint32_t id, uint32_t timeout_ms, bool force,
 		    struct ax_msg *msg)
 {
-	struct emp_tier_remove rm = { .size = sizeof(rm), .id = id, .timeout_ms = timeout_ms };
+	struct emp_tier_remove rm = { .size = sizeof(rm), .id = id, .timeout_ms = timeout_ms,
+				      .flags = force ? EMP_TIER_REMOVE_FORCE : 0 };
 	char what[64];
 	int err;
 
@@ -236,7 +237,8 @@ int emp_tier_remove(int control, const char *name, uint32_t id, uint32_t timeout
 		return ax_fail(msg,
 			       "%s: the other tiers do not hold the region (add one first)", what);
 	case EIO:
-		return ax_fail(msg, "%s: data on it cannot be read; it stays attached", what);
+		return ax_fail(msg, "%s: data on it cannot be read; it stays attached (--force gives that data up)",
+			       what);
 	case EBUSY:
 		return ax_fail(msg, "%s: another removal is under way", what);
 	case EINTR:

@@ -31,7 +31,7 @@ int emp_info(int control, struct emp_info *info, struct ax_msg *msg);
 int emp_create(int control, struct emp_create *create, struct ax_msg *msg);
 int emp_destroy(int control, const char *name, struct ax_msg *msg);
 int emp_tier_add(int control, const char *name, struct emp_tier_spec *tier, struct ax_msg *msg);
-int emp_tier_remove(int control, const char *name, uint32_t id, uint32_t timeout_ms,
+int emp_tier_remove(int control, const char *name, uint32_t id, uint32_t timeout_ms, bool force,
 		    struct ax_msg *msg);
 /* Names of all regions, to be freed by the caller. */
 int emp_list(int control, char (**names)[EMP_NAME_LEN], uint32_t *count, struct ax_msg *msg);

@@ -37,6 +37,7 @@ static const struct ax_opt tier_add_opts[] = {
 };
 
 static const struct ax_opt tier_remove_opts[] = {
+	{ "force", 'f', NULL, "give up data that cannot be read: it is lost for good", NULL },
 	{ "timeout", 't', "SECONDS", "give up after that long (default 600)", "" },
 	{ NULL, 0, NULL, NULL, NULL }
 };

@@ -177,7 +177,8 @@ int empctl_tier_remove(const struct ax_args *args)
 	if (control < 0)
 		return ax_error("%s", msg.text);
 	empctl_catch_signals();
-	ret = emp_tier_remove(control, args->argv[0], id, seconds * 1000, &msg);
+	ret = emp_tier_remove(control, args->argv[0], id, seconds * 1000, ax_has(args, "force"),
+			      &msg);
 	close(control);
 	return ret ? ax_error("%s", msg.text) : AX_OK;
 }

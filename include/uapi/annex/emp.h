@@ -181,10 +181,13 @@ struct emp_tier_add {
 	struct emp_tier_spec tier;
 };
 
+/* struct emp_tier_remove.flags */
+#define EMP_TIER_REMOVE_FORCE	(1u << 0) /* give up what cannot be read: it is lost for good */
+
 /**
  * struct emp_tier_remove - EMP_IOC_TIER_REMOVE: drain a tier, then detach it
  * @size: sizeof(struct emp_tier_remove)
- * @flags: must be 0
+ * @flags: EMP_TIER_REMOVE_*
  * @name: of the region
  * @id: of the tier
  * @timeout_ms: give up after this long, 0: 600000
@@ -193,8 +196,8 @@ struct emp_tier_add {
  * ends early (EINTR, ETIMEDOUT) the tier stays attached, takes nothing new,
  * and a second call goes on.
  * Errors: ENOENT no such region or tier, ENOSPC the others cannot hold the
- * region, EIO data that cannot be read is left on it, ENOMEM, EBUSY another
- * removal is under way.
+ * region, EIO data that cannot be read is left on it (without FORCE), ENOMEM,
+ * EBUSY another removal is under way.
  */
 struct emp_tier_remove {
 	__u32 size;
