@@ -7,7 +7,6 @@
 #	fault_mem -- maps --> region f0 -- block tier --> /dev/mapper/bad --> /dev/ram1
 #	                                                  (changed while in use)
 #
-# ci: no not seen green as a whole yet: 6.12 but for full_small-4k (green since by itself), 6.1 not run
 # lab: --kernel 6.12
 # lab: --kernel 6.1
 # time: 400

@@ -3,7 +3,6 @@
 # A block tier that hangs or is slow: every wait ends, by the deadline or by a
 # signal, and what the device delivers late is taken.
 #
-# ci: no 6.1 was not seen green as a whole yet
 # lab: --kernel 6.12
 # lab: --kernel 6.1
 # time: 400

@@ -7,7 +7,6 @@
 #	└── L2, a guest: src/stress.c on a file of its tmpfs, which verifies each
 #	    word of nearly all of its RAM
 #
-# ci: no not seen green as a whole on the newest module yet
 # lab: --kernel 6.12 --mem 4G --nvme 4G
 # time: 1200
 #

@@ -3,7 +3,6 @@
 # Regions come and go: killed users, autodestroy, many at once, who may do what,
 # and the module that must unload afterwards.
 #
-# ci: no reload was not seen green since it was mended, the 17 others were
 # lab: --kernel 6.12 --mem 4G
 # time: 600
 #

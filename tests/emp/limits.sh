@@ -3,7 +3,6 @@
 # The DRAM limit of a region: its minimum, changes under load, and the memory
 # cgroup that pays for the pages.
 #
-# ci: no host-pressure was seen green only by itself since it was mended, the 38 others together
 # lab: --kernel 6.12 --mem 4G
 # time: 600
 #
