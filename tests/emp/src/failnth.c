@@ -22,7 +22,7 @@
 #include "fuzz.h"
 
 #define NAME	"inject"
-#define N_MAX	5000
+#define N_MAX	5000u
 
 static const struct form {
 	const char *name;

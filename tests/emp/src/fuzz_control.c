@@ -298,7 +298,8 @@ static void spoil_create(struct emp_create *c)
 		c->tiers = (uintptr_t)any_address();
 		break;
 	case 12:
-		c->block_size = c->subblock_size = 0;	/* defaults */
+		c->block_size = 0;	/* defaults */
+		c->subblock_size = 0;
 		break;
 	default:
 		fill_random(c, sizeof(*c));
@@ -657,7 +658,8 @@ static void prepare(void)
 int main(int argc, char **argv)
 {
 	static const char * const names[] = { "INFO", "CREATE", "DESTROY", "LIST", "TIER_ADD",
-		"TIER_REMOVE", "other ioctl", "read", "poll", "write", "mmap", "lseek", "open", "use" };
+		"TIER_REMOVE", "other ioctl", "read", "poll", "write", "mmap", "lseek", "open",
+		"use" };
 	static struct worker workers[THREADS_MAX];
 	static struct keep keep;
 	unsigned int i, threads;

@@ -208,6 +208,7 @@ static void do_range(void)
 	static __thread unsigned char vec[ARENA / PAGE];
 	char *p = spot();
 	size_t len = extent(p);
+	int node = 0, status;
 
 	switch (below(8)) {
 	case 0:
@@ -218,7 +219,8 @@ static void do_range(void)
 			mmap(p, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		break;
 	case 1:
-		note(row[MPROTECT], mprotect(p, len, once_in(16) ? (int)any_number() : (int)below(8)));
+		note(row[MPROTECT],
+		     mprotect(p, len, once_in(16) ? (int)any_number() : (int)below(8)));
 		break;
 	case 2:
 		note(row[MSYNC], msync(p, len, below(8)));
@@ -243,8 +245,8 @@ static void do_range(void)
 	default:
 		note(row[NUMA], syscall(SYS_mbind, p, len, below(6), &(unsigned long){ 1 }, 2,
 					below(8)));
-		note(row[NUMA], syscall(SYS_move_pages, 0, 1, &p, once_in(2) ? &(int){ 0 } : NULL,
-					&(int){ 0 }, 2));
+		note(row[NUMA], syscall(SYS_move_pages, 0, 1, &p, once_in(2) ? &node : NULL,
+					&status, 2));
 	}
 }
 
@@ -259,8 +261,8 @@ static void do_fallocate(void)
 
 static void do_read_write(void)
 {
-	struct iovec v = { .iov_base = spot(), .iov_len = below(3 * PAGE) };
 	static __thread char own[4096];
+	struct iovec v = { .iov_base = spot(), .iov_len = below(3 * PAGE) };
 	struct iovec mine = { .iov_base = own, .iov_len = sizeof(own) };
 	loff_t off = offset();
 
@@ -394,6 +396,7 @@ static void do_small(void)
 	struct timespec ts[2] = { { .tv_sec = below(1u << 31) }, { .tv_nsec = UTIME_NOW } };
 	struct statfs fs;
 	struct stat st;
+	unsigned char vec;
 	int fd, cmd;
 
 	switch (below(14)) {
@@ -443,7 +446,7 @@ static void do_small(void)
 			reg.range.start = (uintptr_t)spot() & ~(PAGE - 1);
 			reg.range.len = PAGE;
 			/* Anonymous memory can be: it would wait for us. */
-			if (!mincore((void *)(uintptr_t)reg.range.start, PAGE, &(unsigned char){ 0 }) &&
+			if (!mincore((void *)(uintptr_t)reg.range.start, PAGE, &vec) &&
 			    mmap((void *)(uintptr_t)reg.range.start, PAGE, PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_FIXED, rw, 0) != MAP_FAILED &&
 			    !note(row[USERFAULTFD], ioctl(fd, UFFDIO_REGISTER, &reg)))
