@@ -488,8 +488,10 @@ static int emp_tier_begin_removal(struct emp_region *r, u32 id, bool force, stru
 	if (i == r->nr_tiers)
 		goto unlock;
 	err = -ENOSPC;
-	gone = READ_ONCE(r->tier[i]->state) == EMP_TIER_GONE;	/* holds nothing: others need not */
-	if (!(force && gone) && !(r->flags & EMP_F_OVERCOMMIT) && (u64)r->limit << PAGE_SHIFT < r->bytes &&
+	/* What is gone holds nothing that the others would have to. */
+	gone = READ_ONCE(r->tier[i]->state) == EMP_TIER_GONE;
+	if (!(force && gone) && !(r->flags & EMP_F_OVERCOMMIT) &&
+	    (u64)r->limit << PAGE_SHIFT < r->bytes &&
 	    emp_region_tier_blocks(r, r->tier[i]) < r->nr_blocks)
 		goto unlock;
 	err = 0;
