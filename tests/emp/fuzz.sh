@@ -9,7 +9,7 @@
 # Each case prints its seed, and how many calls ended with which errno. A seed
 # repeats the calls, not their order among threads: FUZZ_SEED=N.
 #
-# ci: no not seen green as a whole on the newest module yet
+# ci: no not seen green on 6.1 yet
 # lab: --kernel 6.12 --mem 2G
 # lab: --kernel 6.1 --mem 2G
 # time: 300

@@ -118,7 +118,7 @@ static bool has_line(const char *path, const char *word)
 	bool found = false;
 
 	while (f && fgets(line, sizeof(line), f))
-		found |= strstr(line, word) != NULL;
+		found |= !!strstr(line, word);
 	if (f)
 		fclose(f);
 	return found;

@@ -97,7 +97,8 @@ static struct table *table;
 
 static inline void table_init(void)
 {
-	table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		     -1, 0);
 	if (table == MAP_FAILED) {
 		perror("mmap");
 		exit(2);

@@ -94,7 +94,8 @@ static long answer(struct worker *w, unsigned int kind, long ret)
 
 static void any_name(char *name)
 {
-	static const char * const bad[] = { "", ".", "..", "a/b", "Vm", "-a", "a b", "%s%n", "tiers" };
+	static const char * const bad[] = { "", ".", "..", "a/b", "Vm", "-a", "a b",
+					    "%s%n", "tiers" };
 
 	memset(name, 0, EMP_NAME_LEN);
 	switch (below(16)) {
