@@ -193,9 +193,10 @@ static u32 emp_read_ahead(struct emp_region *r, u64 sub)
  */
 static void emp_fault_help(struct emp_region *r, u32 subs_ahead, bool waits)
 {
-	if (likely(emp_free_pages(r) >= READ_ONCE(r->low_free)))
-		return;
-	emp_reclaim_help(r, (waits ? EMP_HELP_MEANWHILE : EMP_HELP_NOW) + (subs_ahead >> r->sps_shift));
+	u32 blocks = (waits ? EMP_HELP_MEANWHILE : EMP_HELP_NOW) + (subs_ahead >> r->sps_shift);
+
+	if (unlikely(emp_free_pages(r) < READ_ONCE(r->low_free)))
+		emp_reclaim_help(r, blocks);
 }
 
 /* A page after the one that faulted, if it can be mapped without any wait. */

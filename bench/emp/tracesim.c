@@ -32,7 +32,10 @@ int main(int argc, char **argv)
 	t.from = strtoul(argv[4], NULL, 0) + t.nr_blocks;
 	count = strtoul(argv[5], NULL, 0);
 	f = fopen(argv[1], "rb");
-	if (!f || fseek(f, 0, SEEK_END) || (size = ftell(f)) < 4 || t.capacity < 64)
+	if (!f || fseek(f, 0, SEEK_END) || t.capacity < 64)
+		goto unusable;
+	size = ftell(f);
+	if (size < (long)sizeof(*rec))
 		goto unusable;
 	rewind(f);
 	nr_rec = size / sizeof(*rec);

@@ -44,7 +44,11 @@ static volatile uint64_t *mem;
 static unsigned int round_nr;		/* how often the operation was done */
 static uint8_t generation[1 << 16];	/* of the data of each page; 0: zeros */
 
-#define die(...) do { printf("# " __VA_ARGS__); printf(": %s\n", strerror(errno)); exit(1); } while (0)
+#define die(...) do {						\
+	printf("# " __VA_ARGS__);				\
+	printf(": %s\n", strerror(errno));			\
+	exit(1);						\
+} while (0)
 
 /* --- injection ------------------------------------------------------------------- */
 
