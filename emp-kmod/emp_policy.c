@@ -31,6 +31,10 @@
  * Heat. Each time a block is found in use it gets hotter by one, up to three; found not in use, a
  * hot one cools by one and waits again, without being mapped between, so at no cost.
  *
+ * Stuck. When all of M came back as victims which could not be evicted (dirty, and no tier has room
+ * for them) the new ones lose their share too, until one of M could be: else what can be evicted
+ * would wait for ever behind what cannot.
+ *
  * Ghosts. A block that leaves stores the number of its eviction in the field that is its link
  * while resident. When it comes back, the evictions since then tell how much more memory would
  * have kept it; less than there is, and it is young. Young ones could all go to M, but a loop
@@ -143,8 +147,10 @@ static u32 emp_policy_pop(struct emp_policy *p, enum emp_q where, u32 *budget)
 static void emp_policy_victim(struct emp_policy *p, u32 idx)
 {
 	struct emp_bent *e = &p->b[idx];
+	u8 where = e->queue & EMP_QB_WHERE;
+	u8 side = where == EMP_Q_S || where == EMP_Q_SU ? EMP_QB_NEW : 0;
 
-	emp_policy_set(e, EMP_Q_EVICTING | (e->queue & EMP_QB_AHEAD));
+	emp_policy_set(e, EMP_Q_EVICTING | side | (e->queue & EMP_QB_AHEAD));
 	p->evicting++;
 	p->stats.victim++;
 }
@@ -328,7 +334,8 @@ u32 emp_policy_pick_evict(struct emp_policy *p, u32 *out, u32 max, bool force)
 	u32 n = 0, in_vain = 0, idx, i;
 
 	while (n < max) {
-		bool few_new = emp_policy_nr_new(p) <= emp_policy_new_target(p);
+		bool few_new = emp_policy_nr_new(p) <= emp_policy_new_target(p) &&
+			       p->stuck <= emp_policy_nr_main(p);
 		enum emp_q from = EMP_Q_SU;
 
 		if (p->q[EMP_Q_MU].live &&
@@ -377,6 +384,8 @@ void emp_policy_evicted(struct emp_policy *p, u32 idx)
 	if (!emp_policy_is_victim(p, idx))
 		return;
 	p->evicting--;
+	if (!(e->queue & EMP_QB_NEW))
+		p->stuck = 0;
 	p->clock++;
 	if (!p->clock)
 		p->clock = 1;
@@ -393,6 +402,8 @@ void emp_policy_putback(struct emp_policy *p, u32 idx)
 		return;
 	p->evicting--;
 	p->stats.putback++;
+	if (!(e->queue & EMP_QB_NEW) && p->stuck <= p->nr_blocks)
+		p->stuck++;
 	WRITE_ONCE(e->ref, 0);
 	emp_policy_push(p, EMP_Q_M, idx, 0);
 }

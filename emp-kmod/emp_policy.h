@@ -40,6 +40,7 @@ enum emp_q {
 #define EMP_QB_WHERE	0x07
 #define EMP_QB_DEAD	0x08	/* discarded, still linked in its queue until popped */
 #define EMP_QB_AHEAD	0x10	/* read ahead and, as far as we have looked, never touched */
+#define EMP_QB_NEW	0x20	/* of a victim: it was new (S or SU) */
 #define EMP_QB_HEAT	0xc0	/* judgements found in use less those found not, 0 to 3 */
 #define EMP_QB_HEAT_ONE	0x40
 
@@ -115,6 +116,7 @@ struct emp_policy_stats {
  * @mu_share: MU is held at this part of M and MU together, in 1/128
  * @s_use: of the blocks judged lately in SU, how many were in use; EMP_POLICY_ALL = all
  * @m_use: the same for MU
+ * @stuck: proven victims in a row that could not be evicted
  * @stats: counters
  */
 struct emp_policy {
@@ -128,6 +130,7 @@ struct emp_policy {
 	u32 mu_share;
 	u32 s_use;
 	u32 m_use;
+	u32 stuck;
 	struct emp_policy_stats stats;
 };
 

@@ -325,6 +325,57 @@ static u32 round_trip(bool hostile, bool force)
 	return n;
 }
 
+/* 1000 proven blocks that cannot be evicted before 100 new ones that can. */
+static void test_stuck(void)
+{
+	u32 got[32], i, k, n, rounds, out_of = 0;
+
+	fresh(NR);
+	insert_waiting(0, 1000);
+	for (i = 0; i < 1000; i++)
+		emp_policy_touch(&pol, i);
+	while (emp_policy_len(&pol, EMP_Q_M) < 1000)
+		emp_policy_pick_evict(&pol, got, 32, false);
+	for (rounds = 0; rounds < 200; rounds++) {	/* until all have cooled down */
+		emp_policy_pick_unmap(&pol, got, 32);
+		n = emp_policy_pick_evict(&pol, got, 32, true);
+		for (i = 0; i < n; i++)
+			emp_policy_putback(&pol, got[i]);
+	}
+	for (i = 1000; i < 1100; i++)
+		emp_policy_insert(&pol, i);
+	for (rounds = 0; rounds < 1000 && out_of < 100; rounds++) {
+		for (k = 0; k < EMP_POLICY_PACE; k++)
+			emp_policy_pick_unmap(&pol, got, 32);
+		n = emp_policy_pick_evict(&pol, got, 32, true);
+		for (i = 0; i < n; i++) {
+			if (got[i] < 1000) {
+				emp_policy_putback(&pol, got[i]);
+			} else {
+				emp_policy_evicted(&pol, got[i]);
+				out_of++;
+			}
+		}
+	}
+	CHECK(out_of == 100 && rounds < 100);
+	check_invariants();
+	result("what can be evicted does not wait behind what cannot");
+
+	for (i = 1000; i < 1100; i++)
+		emp_policy_insert(&pol, i);
+	while (pol.stuck) {
+		emp_policy_pick_unmap(&pol, got, 32);
+		n = emp_policy_pick_evict(&pol, got, 32, true);
+		for (i = 0; i < n; i++)
+			emp_policy_evicted(&pol, got[i]);
+		if (!n)
+			break;
+	}
+	CHECK(!pol.stuck);
+	check_invariants();
+	result("the share of the new ones comes back when the proven can go");
+}
+
 static void test_empty(void)
 {
 	u32 i, rounds;
@@ -495,6 +546,7 @@ int main(void)
 	test_ahead();
 	test_heat();
 	test_in_vain();
+	test_stuck();
 	test_empty();
 	test_fuzz();
 	test_quality();

@@ -490,7 +490,7 @@ static void tier_removes(struct request *q)
 	REMOVE("no_region", ENOENT, strcpy(a.name, "t9"));
 	REMOVE("no_tier", ENOENT, a.id = 1);
 	REMOVE("id_max", ENOENT, a.id = ~0u);
-	REMOVE("flags", EINVAL, a.flags = 1);
+	REMOVE("flags", EINVAL, a.flags = 1u << 1);
 	REMOVE("unterminated", EINVAL, memset(a.name, 'a', 32));
 	REMOVE("timeout_max", EINVAL, a.timeout_ms = ~0u);
 	REMOVE("no_room", ENOSPC, {});
