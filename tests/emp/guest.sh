@@ -7,10 +7,10 @@
 #	└── L2, a guest: src/stress.c on a file of its tmpfs, which verifies each
 #	    word of nearly all of its RAM
 #
-# lab: --kernel 6.12 --mem 4G --nvme 4G
+# lab: --kernel 6.12 --smp 1 --mem 4G --nvme 4G
 # time: 1200
 #
-# ci: no not seen green as a whole; and the SVM of QEMU's TCG loses the state of L1 or L2 now and then
+# ci: no not seen green as a whole yet: readers-* miss what the guest says
 # shellcheck disable=SC2317 # cases are called by t_run
 set -u
 # shellcheck source=tests/emp/lib.sh
