@@ -21,7 +21,6 @@
  * what is clean and judged (emp_reclaim_direct()).
  */
 #include <linux/blkdev.h>
-#include <linux/freezer.h>
 #include <linux/kthread.h>
 #include <linux/sort.h>
 
@@ -32,7 +31,7 @@
 #include "emp_writeback.h"
 
 #define EMP_BATCH	32u
-#define EMP_HELP_WRITES	8	/* ... while fewer write requests than this are under way */
+#define EMP_HELP_WRITES	8	/* a faulting thread evicts while fewer writes are under way */
 #define EMP_FORCE_AFTER	4u	/* rounds without a victim until the policy is forced */
 
 /** emp_reclaim_kick - the evictor should have a look; any context */

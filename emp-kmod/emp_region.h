@@ -108,8 +108,8 @@ struct emp_region {
 	atomic_long_t dirty;	/* of these, those with EMP_S_DIRTY */
 	long limit;
 	long limit_min;
-	long low_free;		/* the evictor starts below this many free pages */
-	long high_free;		/* ... and stops above this many */
+	long low_free;		/* faults evict below so many free pages, the evictor below half */
+	long high_free;		/* ... and both stop at this many */
 	long low_wish;		/* as set by the user; 0: default. conf_lock */
 	long high_wish;
 	u32 readahead;		/* bytes fetched ahead of a sequential reader; 0: none */
