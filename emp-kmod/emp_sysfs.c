@@ -188,8 +188,6 @@ static ssize_t pin_limit_store(struct emp_region *r, const char *buf, size_t len
 	u64 bytes;
 	int err = emp_parse_bytes(buf, &bytes);
 
-	if (!err && !(r->flags & EMP_F_PINNABLE))
-		err = -EINVAL;
 	err = err ?: emp_pin_set_limit(r, bytes);
 	return err ?: len;
 }

@@ -281,6 +281,7 @@ cap_values()
 	region vm0 $((pages / 256)) "$dram" "${variant[small-4k]}"
 	[ "$(attr vm0 pin_limit) $(attr vm0 pinned)" = "0 0" ] || fail "without pinnable=1: $(attr vm0 pin_limit)"
 	not quietly set_attr vm0 pin_limit 1M || fail "set without pinnable=1"
+	set_attr vm0 pin_limit 0	# what it is
 	destroy vm0
 	region vm0 $((pages / 256)) "$dram" "${variant[small-4k]},pinnable=1,pin_limit=1M"
 	[ "$(attr vm0 pin_limit)" -eq $((1 << 20)) ] || fail "the spec's pin_limit is $(attr vm0 pin_limit)"
