@@ -8,7 +8,8 @@
 # DESTDIR= prefix of everything that install writes
 # T=       tests to run, a glob over names as they are printed
 # B=       bench to run
-# J=       tests to run at once (default 1: each takes two processors)
+# J=       tests to run at once (default 1: each takes two processors; with
+#          check-debug one a processor)
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
@@ -54,7 +55,7 @@ check: setup ## all tests, in the lab's virtual machines (T=GLOB picks some, nam
 check-debug: setup ## the same on a kernel with KASAN and lockdep (the first time builds it: 15 minutes)
 	@tests/lab/lab fetch debug
 	+@scripts/build-tests debug
-	@tests/run --debug $(J:%=--jobs %)
+	@tests/run --debug --jobs $(or $(J),$(shell nproc))
 
 .PHONY: soak
 soak: setup ## the tests with much longer loops
