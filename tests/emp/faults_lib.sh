@@ -112,7 +112,7 @@ bad_case_end()
 # --- memory ----------------------------------------------------------------------
 
 # How long something may take before it is called hung: emulation, and KASAN.
-patience=$((60 * slow))
+patience=$((60 * slowness))
 
 answer='' asked='' right=0 wrong=0 bus=0 bad_bus=0 ms=0 during=0
 declare -A agent_in agent_out agent_pid

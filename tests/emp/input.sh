@@ -41,7 +41,7 @@ program()
 		*) echo "$line" ;;
 		esac
 		last=$line
-	done < <(ANNEX_CASE=${ANNEX_CASE:-*} timeout 100 "$@"; echo "# ${1##*/} ended with $?")
+	done < <(ANNEX_CASE=${ANNEX_CASE:-*} timeout $((100 * slowness)) "$@"; echo "# ${1##*/} ended with $?")
 	[[ $last == *' ended with '[01] ]] || t_ok "${1##*/}_ran_to_its_end" 1
 }
 
@@ -335,7 +335,7 @@ sysfs_while_made()
 			done 2>/dev/null
 		done
 	) &
-	for ((i = 0; i < $(times 40); i++)); do
+	for ((i = 0; i < $(times 40 10); i++)); do
 		create "dram:16|$free_disk:64:0|$held:64:0|block=64K,subblock=4K" 2>/dev/null &&
 			fail "made on a device that is in use"
 		create "dram:16|$free_disk:64:0|block=64K,subblock=4K"

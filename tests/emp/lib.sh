@@ -41,8 +41,8 @@ times()	# N [N]: how often a loop runs, stock and debug kernel; more under 'make
 # do three times: there, loops are shorter and regions smaller, and of forms that
 # take the same path only one is tried. What is expected is the same, but that
 # each limit of time is this many times as long.
-slow=1
-[ -z "${ANNEX_DEBUG:-}" ] || slow=5
+slowness=1
+[ -z "${ANNEX_DEBUG:-}" ] || slowness=5
 
 on_debug()	# THERE ELSE: one of the two
 {
@@ -215,10 +215,10 @@ unload()
 # --- processes and time ----------------------------------------------------------
 
 # wait_until SECONDS COMMAND...: until it succeeds; fails after that time, or
-# after 'slow' times of it
+# after 'slowness' times of it
 wait_until()
 {
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * slow * 1000000))
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * slowness * 1000000))
 	shift
 	until "$@"; do
 		((${EPOCHREALTIME/[.,]/} < end)) || return 1

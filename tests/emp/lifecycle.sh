@@ -40,15 +40,14 @@ unmapped()	# REGION: nobody has it open
 	! grep -q "/dev/emp/$1" /proc/[0-9]*/maps
 }
 
-# 30 times: processes that use a region are killed together at a random moment.
+# 34 times: processes that use a region are killed together at a random moment.
 # Those that come later find what the dead have written. In the end all of it
 # can be discarded, to the last page and slot.
 killed_mappers()	# VARIANT MB DRAM
 {
 	local i rounds pid
 
-	rounds=$(times 30)
-	[ -z "${ANNEX_DEBUG:-}" ] || rounds=$(times 10)
+	rounds=$(times 34 10)
 	region vm0 "$2" "$3" "${variant[$1]}"
 	rm -f /dev/shm/model
 	for ((i = 0; i < rounds; i++)); do
@@ -91,10 +90,11 @@ autodestroy_close()
 
 autodestroy_kill()
 {
-	local i creator user
+	local i n creator user
 
 	need_disk
-	for ((i = 0; i < 10; i++)); do
+	n=$(times 10 3)
+	for ((i = 0; i < n; i++)); do
 		start_group "$empctl" region create vm0 --size 64M --force --autodestroy yes \
 			--mem "$disk:64:0|dram:16|${variant[small-64k]}" >/dev/null
 		creator=$!
@@ -134,6 +134,30 @@ survives_close()
 	access open-ro map-ro close check 0 16384 5 unmap
 }
 
+# A core dump of a process that maps the region has all of it, from DRAM and tier.
+core_dump()	# VARIANT MB DRAM
+{
+	local pages=$(($2 * 256)) offset
+
+	region vm0 "$2" "$3" "${variant[$1]}"
+	rm -f /tmp/core /tmp/segment
+	echo /tmp/core >/proc/sys/kernel/core_pattern
+	echo 0 >/proc/sys/kernel/core_uses_pid
+	(
+		ulimit -c unlimited
+		echo 0x3f >/proc/self/coredump_filter	# mappings of files, too
+		exec "$bin/access" /dev/emp/vm0 open map fill 0 "$pages" 6 abort
+	) && fail "it did not end by a signal"
+	offset=$(readelf -lW /tmp/core | awk -v size="$(printf '0x%x' $(($2 << 20)))" '
+		$1 == "LOAD" { gsub(/0x0*/, "0x", $6); if ($6 == size) print $2 }')
+	[ -n "$offset" ] || fail "the region is not in the core dump: $(readelf -lW /tmp/core)"
+	dd if=/tmp/core of=/tmp/segment bs=4096 skip=$((offset / 4096)) count="$pages" status=none
+	"$bin/access" /tmp/segment open map check 0 "$pages" 6 || fail "the core dump is wrong"
+	rm -f /tmp/core /tmp/segment
+	access open map check 0 "$pages" 6
+	evict_all vm0 || fail "not all can be evicted after the dump: $(resident vm0)"
+}
+
 # What a mapping may and may not be.
 kinds_of_mappings()
 {
@@ -166,7 +190,7 @@ create_destroy_loop()
 
 	looking &
 	looking &
-	n=$(times 40)
+	n=$(times 40 10)
 	for ((i = 0; i < n; i++)); do
 		disk_next=0
 		region vm0 64 16 "${variant[small-64k]}"
@@ -180,10 +204,11 @@ create_destroy_loop()
 
 many_regions()
 {
-	local i pid status=0 pids=() files
+	local i pid status=0 pids=() files mb
 
+	mb=$(on_debug 8 16)
 	for ((i = 0; i < 20; i++)); do
-		region "vm$i" 16 4 "${variant[small-64k]}"
+		region "vm$i" "$mb" 4 "${variant[small-64k]}"
 	done
 	[ "$("$empctl" region list | grep -c '^vm')" -ge 20 ] || fail "the list is short"
 	files=(/dev/emp/*)
@@ -246,7 +271,7 @@ reload()
 {
 	local i n
 
-	n=$(times 10)
+	n=$(times 10 3)
 	for ((i = 0; i < n; i++)); do
 		disk_next=0
 		region vm0 64 50 "${variant[auto]}"
@@ -324,13 +349,21 @@ mount_refused()
 }
 
 t_begin
-t_run killed-mappers-small killed_mappers small-64k 64 16
-t_run killed-mappers-huge killed_mappers huge 192 50
-t_run killed-mappers-auto killed_mappers auto 192 50
+if [ -n "${ANNEX_DEBUG:-}" ]; then
+	t_run killed-mappers-small killed_mappers small-64k 24 6
+	t_run killed-mappers-huge killed_mappers huge 96 50
+	t_run killed-mappers-auto killed_mappers auto 96 50
+else
+	t_run killed-mappers-small killed_mappers small-64k 64 16
+	t_run killed-mappers-huge killed_mappers huge 192 50
+	t_run killed-mappers-auto killed_mappers auto 192 50
+fi
 t_run autodestroy-close autodestroy_close
 t_run autodestroy-kill autodestroy_kill
 t_run destroy-refused destroy_refused
 t_run survives-close survives_close
+t_run core-dump-small core_dump small-64k "$(on_debug 16 64)" "$(on_debug 4 16)"
+t_run core-dump-huge core_dump huge "$(on_debug 64 192)" 50
 t_run kinds-of-mappings kinds_of_mappings
 t_run create-destroy-loop create_destroy_loop
 t_run many-regions many_regions

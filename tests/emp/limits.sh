@@ -23,9 +23,11 @@ milliseconds()
 	echo $((${EPOCHREALTIME/[.,]/} / 1000))
 }
 
-dram_of()	# VARIANT: MB of DRAM, and of a region four times as large
+dram_of()	# VARIANT: MB of DRAM, and of a region about four times as large
 {
-	case $1 in
+	case $1${ANNEX_DEBUG:+-debug} in
+	small-4k-debug | small-64k-debug) echo 16 64 ;;
+	*-debug) echo 56 128 ;;
 	small-4k | small-64k) echo 32 128 ;;
 	*) echo 64 256 ;;
 	esac
@@ -48,7 +50,7 @@ minimum()	# VARIANT
 	set_attr vm0 dram_limit "$(attr vm0 dram_min)"
 	[ "$(attr vm0 dram_limit)" -eq "$(attr vm0 dram_min)" ]
 	out=$("$bin/stress" /dev/emp/vm0 --seconds "$seconds" --threads $((cpus + 2)) \
-		--stuck 30 --no-check) || { echo "$out"; fail "stress says $?"; }
+		--stuck $((30 * slowness)) --no-check) || { echo "$out"; fail "stress says $?"; }
 	echo "$out"
 	region_note vm0
 	resident_at_most vm0 "$(attr vm0 dram_min)" || fail "above its limit"
@@ -109,9 +111,9 @@ under_load()	# VARIANT
 	make_region "$1"
 	min=$(attr vm0 dram_min)
 	max=$(attr vm0 dram_limit)
-	"$bin/stress" /dev/emp/vm0 --seconds 1000 --threads 4 --stuck 30 --ops discard &
+	"$bin/stress" /dev/emp/vm0 --seconds 1000 --threads 4 --stuck $((30 * slowness)) --ops discard &
 	pid=$!
-	for ((i = 0; i < 8; i++)); do
+	for ((i = 0; i < $(times 8 3); i++)); do
 		set_attr vm0 dram_limit "$min"
 		wait_until 10 resident_at_most vm0 "$min" ||
 			fail "round $i: $(resident vm0) is above $min after 10 s under load"
@@ -217,7 +219,7 @@ cgroup_limit()	# VARIANT MEMORY_MAX_MB WHERE
 
 	cgroup_region "$1" "$2"
 	[ "$3" = inside ] && where=(in_cgroup)
-	"${where[@]}" "$bin/stress" /dev/emp/vm0 --seconds "$seconds" --threads 3 --stuck 60 --fill ||
+	"${where[@]}" "$bin/stress" /dev/emp/vm0 --seconds "$seconds" --threads 3 --stuck $((60 * slowness)) --fill ||
 		fail "stress says $?"
 	region_note vm0
 	note "$(tr '\n' ' ' <"$cgroup/memory.events"), current $(<"$cgroup/memory.current")"
@@ -252,49 +254,61 @@ cgroup_shrinks()	# VARIANT
 # The creator's cgroup may go while the region stays.
 cgroup_removed()
 {
+	local dram mb
+
 	cgroup_region small-64k 1000
-	access open map fill 0 4096 1
+	read -r dram mb < <(dram_of small-64k)
+	access open map fill 0 $((dram * 128)) 1
 	wait_until 5 cgroup_gone || fail "the cgroup cannot be removed"
-	access open map check 0 4096 1 fill 0 32768 2 check 0 32768 2
+	access open map check 0 $((dram * 128)) 1 fill 0 $((mb * 256)) 2 check 0 $((mb * 256)) 2
 }
 
 # The host is short of memory: the shrinker takes from the region. The ram disk
 # has all of it before, for it would take as much memory as it is to give.
 host_pressure()
 {
-	local resident_before
+	local resident_before mb
 
-	region vm0 2000 1400 "${variant[small-64k]}"
-	access open map fill 0 256000 1
+	mb=$(on_debug 250 1000)
+	region vm0 $((mb * 2)) $((mb * 7 / 5)) "${variant[small-64k]}"
+	access open map fill 0 $((mb * 256)) 1
 	evict_all vm0
-	access open map read 0 256000 1
+	access open map read 0 $((mb * 256)) 1
 	resident_before=$(resident vm0)
-	((resident_before > 900 << 20)) || fail "only $resident_before resident"
+	((resident_before > mb * 9 / 10 << 20)) || fail "only $resident_before resident"
 	"$bin/hog" --mb $(($(free_kb) / 1024 + 300)) --seconds 1 || fail "hog says $?"
 	note "resident $resident_before -> $(resident vm0), shrinker freed $(counter vm0 shrinker_freed)"
 	(($(resident vm0) < resident_before)) || fail "nothing was given back"
-	access open map check 0 256000 1
+	access open map check 0 $((mb * 256)) 1
 }
 
 t_begin
 # What is freed is to be free, not on the lists of a CPU, which take megabytes.
 echo 100000 >/proc/sys/vm/percpu_pagelist_high_fraction
-for v in "${variants[@]}"; do
+for v in $(on_debug "small-64k small-2m huge" "${variants[*]}"); do
 	t_run "minimum-$v" minimum "$v"
+done
+for v in $(on_debug "small-64k huge" "${variants[*]}"); do
 	t_run "shrink-clean-$v" shrink "$v" clean
+done
+for v in $(on_debug "small-4k auto" "${variants[*]}"); do
 	t_run "shrink-dirty-$v" shrink "$v" dirty
+done
+for v in $(on_debug "small-4k small-64k auto huge" "${variants[*]}"); do
 	t_run "under-load-$v" under_load "$v"
+done
+for v in $(on_debug "small-4k huge" "${variants[*]}"); do
 	t_run "below-minimum-$v" below_minimum "$v"
 done
 t_run above-size above_size
-for v in small-64k auto huge; do
+for v in $(on_debug "small-64k huge" "small-64k auto huge"); do
 	t_run "charged-$v" charged "$v"
 	t_run "cgroup-shrinks-$v" cgroup_shrinks "$v"
 done
-t_run cgroup-limit-small cgroup_limit small-64k 16 outside
-t_run cgroup-limit-small-inside cgroup_limit small-64k 24 inside
-t_run cgroup-limit-auto cgroup_limit auto 56 outside
-t_run cgroup-limit-huge cgroup_limit huge 56 outside
+t_run cgroup-limit-small cgroup_limit small-64k "$(on_debug 8 16)" outside
+t_run cgroup-limit-small-inside cgroup_limit small-64k "$(on_debug 12 24)" inside
+[ -n "${ANNEX_DEBUG:-}" ] || t_run cgroup-limit-auto cgroup_limit auto 56 outside
+t_run cgroup-limit-huge cgroup_limit huge "$(on_debug 52 56)" outside
 t_run cgroup-removed cgroup_removed
 t_run host-pressure host_pressure
 t_end

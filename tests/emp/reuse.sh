@@ -13,7 +13,7 @@ set -u
 # shellcheck source=tests/emp/lib.sh
 . "${0%/*}/lib.sh"
 
-# Of each of 15 cases.
+# Of each of 15 cases, 7 on the debug kernel.
 [ -n "${ANNEX_SECONDS:-}${ANNEX_SOAK:-}" ] || seconds=3
 
 poison_on()
@@ -54,7 +54,9 @@ compete()
 {
 	local mb dram hogs=() pid
 
-	case $1 in
+	case $1${ANNEX_DEBUG:+-debug} in
+	small-4k-debug | small-64k-debug) mb=24 dram=6 ;;
+	*-debug) mb=112 dram=52 ;;
 	small-4k | small-64k) mb=96 dram=24 ;;
 	*) mb=224 dram=64 ;;
 	esac
@@ -77,9 +79,13 @@ t_begin
 modprobe nvme
 wait_until 10 test -b /dev/nvme0n1 || { echo "Bail out! no disk"; exit 1; }
 t_run poison-on poison_on
-for v in "${variants[@]}"; do
+for v in $(on_debug "small-64k huge" "${variants[*]}"); do
 	t_run "readers-$v" compete "$v" 3 readonly,protect
+done
+for v in $(on_debug "small-4k auto" "${variants[*]}"); do
 	t_run "writers-$v" compete "$v" 60 discard,remap,madvise
+done
+for v in $(on_debug "small-64k small-2m huge" "${variants[*]}"); do
 	t_run "holders-$v" compete "$v" 30 direct,splice,processvm,discard
 done
 t_end

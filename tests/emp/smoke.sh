@@ -29,8 +29,10 @@ insmod "$top/build/modules/$(uname -r)/emp.ko"
 ok load $?
 "$empctl" mount
 modprobe brd rd_nr=1 rd_size=$((400 * 1024))
+size=192	# MB
+[ -z "${ANNEX_DEBUG:-}" ] || size=96
 for kind in "small|block=4K|subblock=4K" "small|block=64K|subblock=4K" "small|block=2M|subblock=64K" auto huge; do
-	"$empctl" region create r0 --size 192M --mem "/dev/ram0:384:0|dram:56|map=$kind|checksum=1" &&
+	"$empctl" region create r0 --size "${size}M" --mem "/dev/ram0:384:0|dram:56|map=$kind|checksum=1" &&
 		"$top/build/tests/emp/smoke_fill" /dev/emp/r0 && "$empctl" region destroy r0
 	ok "map=$kind" $?
 done

@@ -11,7 +11,7 @@ set -u
 # shellcheck source=tests/emp/lib.sh
 . "${0%/*}/lib.sh"
 
-# Of each of 45 cases.
+# Of each of 45 cases, 13 on the debug kernel.
 [ -n "${ANNEX_SECONDS:-}${ANNEX_SOAK:-}" ] || seconds=3
 
 direct=/dev/nvme0n1		# for O_DIRECT, with real asynchronous DMA
@@ -69,15 +69,23 @@ t_begin
 modprobe nvme
 wait_until 10 test -b "$direct" || { echo "Bail out! no $direct"; exit 1; }
 
-for v in "${variants[@]}"; do
-	t_run "threads-$v" stress_as "$v" 1 6 rw
-	t_run "processes-$v" stress_as "$v" 3 2 rw
-	t_run "discard-$v" stress_as "$v" 2 3 discard
-	t_run "mappings-$v" stress_as "$v" 2 3 unaligned,remap,protect,readonly
-	t_run "fork-$v" stress_as "$v" 2 2 fork,kill
-	t_run "advice-$v" stress_as "$v" 2 2 madvise,mlock
-	t_run "proc-$v" stress_as "$v" 2 2 proc,uffd
-	t_run "gup-$v" stress_as "$v" 2 3 direct,processvm,procmem,splice,ptrace
-	t_run "all-$v" stress_as "$v" 3 2 all
-done
+# each NAME DEBUG_VARIANT PROCS THREADS OPS: with each form, on debug with that one
+each()
+{
+	local v
+
+	for v in $(on_debug "$2" "${variants[*]}"); do
+		t_run "$1-$v" stress_as "$v" "${@:3}"
+	done
+}
+
+each all "${variants[*]}" 3 2 all
+each threads small-4k 1 6 rw
+each processes huge 3 2 rw
+each discard auto 2 3 discard
+each mappings small-64k 2 3 unaligned,remap,protect,readonly
+each fork huge 2 2 fork,kill
+each advice small-2m 2 2 madvise,mlock
+each proc small-64k 2 2 proc,uffd
+each gup small-64k 2 3 direct,processvm,procmem,splice,ptrace
 t_end

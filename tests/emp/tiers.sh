@@ -132,7 +132,7 @@ remove_under_load()	# KEYS MB DRAM_MB
 	agent p /dev/emp/f0
 	ask p load 0 $(($2 * 200)) 2
 	sleep 1
-	timeout 120 "$empctl" tier remove f0 0
+	timeout $((120 * slowness)) "$empctl" tier remove f0 0
 	event tier-removed
 	[ ! -d "$sys/f0/tiers/0" ] || fail "the tier is there"
 	"$bin/fault_excl" "$disk" true || fail "$disk is still claimed"
@@ -164,7 +164,7 @@ remove_cold()	# KEYS
 		hear p
 		got right=1
 	done
-	timeout 120 "$empctl" tier remove f0 0
+	timeout $((120 * slowness)) "$empctl" tier remove f0 0
 	"$bin/fault_excl" "$disk" true || fail "$disk is still claimed"
 	for ((i = 0; i < 4096; i += 32)); do
 		tell p check "$i" 1 5
@@ -209,7 +209,7 @@ remove_only()
 	fill_pages 0 8192 5
 	set_attr f0 evict $((16 << 20))
 	(($(attr f0 tiers/0/used) > 0)) || fail "nothing on the tier"
-	timeout 60 "$empctl" tier remove f0 0
+	timeout $((60 * slowness)) "$empctl" tier remove f0 0
 	[ -z "$(ls "$sys/f0/tiers")" ] || fail "tiers: $(ls "$sys/f0/tiers")"
 	check_pages 0 8192 5
 	! set_attr f0 dram_limit $((16 << 20)) 2>/dev/null || fail "shrunk without a tier"
@@ -235,7 +235,7 @@ interrupted()	# SIGNAL, or TIMEOUT
 	(($(attr f0 tiers/1/used) > 0)) || fail "nothing on the tier"
 	slow 4
 	if [ "$1" = TIMEOUT ]; then
-		! timeout 60 "$empctl" tier remove f0 1 --timeout 2 2>/tmp/err || fail "it ended in time"
+		! timeout $((60 * slowness)) "$empctl" tier remove f0 1 --timeout 2 2>/tmp/err || fail "it ended in time"
 		grep -q 'not empty yet' /tmp/err || fail "$(cat /tmp/err)"
 	else
 		env --default-signal=INT "$empctl" tier remove f0 1 &
@@ -253,7 +253,7 @@ interrupted()	# SIGNAL, or TIMEOUT
 	evict_all f0
 	(($(attr f0 tiers/1/used) <= left)) || fail "it takes new data"
 	heals
-	timeout 120 "$empctl" tier remove f0 1
+	timeout $((120 * slowness)) "$empctl" tier remove f0 1
 	"$bin/fault_excl" "$bad" true || fail "$bad is still claimed"
 	check_pages 0 4096 5
 	check_pages 4096 1024 6
@@ -271,18 +271,18 @@ written_while_draining()
 	"$bin/access" /dev/emp/f0 open map fill 0 16384 5
 	evict_all f0
 	slow 4
-	! timeout 60 "$empctl" tier remove f0 0 --timeout 1 2>/tmp/err || fail "it ended in time"
+	! timeout $((60 * slowness)) "$empctl" tier remove f0 0 --timeout 1 2>/tmp/err || fail "it ended in time"
 	heals
 	state_is f0 0 draining || fail "tier is $(attr f0 tiers/0/state)"
 	for ((i = 0; i < 4; i++)); do	# a page of each block
-		timeout 100 "$bin/access" /dev/emp/f0 open map \
+		timeout $((100 * slowness)) "$bin/access" /dev/emp/f0 open map \
 			mark $((i * 4096)) 4096 16 6 check-mark $((i * 4096)) 4096 16 6 &
 		jobs+=($!)
 	done
 	for job in "${jobs[@]}"; do
 		wait "$job"
 	done
-	timeout 100 "$empctl" tier remove f0 0
+	timeout $((100 * slowness)) "$empctl" tier remove f0 0
 	"$bin/access" /dev/emp/f0 open map check-mark 0 16384 16 6
 	(($(counter f0 fault_no_space) == 0)) || fail "fault_no_space $(counter f0 fault_no_space)"
 }
@@ -323,7 +323,7 @@ churn()	# KEYS
 	for ((i = 0; i < $(times 3); i++)); do
 		at=$((64 + i % 2 * 64))
 		"$empctl" tier add f0 "$disk:64:$at" --force
-		timeout 100 "$empctl" tier remove f0 "$id" || fail "round $i"
+		timeout $((100 * slowness)) "$empctl" tier remove f0 "$id" || fail "round $i"
 		id=$(tail -n 1 <(ls -v "$sys/f0/tiers"))
 	done
 	heals
@@ -342,7 +342,7 @@ demotion_and_drain()
 	slow 20
 	ask p load 0 6144 2
 	sleep 3
-	timeout 100 "$empctl" tier remove f0 0
+	timeout $((100 * slowness)) "$empctl" tier remove f0 0
 	heals
 	sleep 1
 	ask p unload
@@ -362,11 +362,11 @@ move_times_out()
 	evict_all f0
 	set_attr f0 tiers/1/deadline_ms 200
 	slow 1500
-	! timeout 60 "$empctl" tier remove f0 0 --timeout 4 2>/tmp/err || fail "it was in time"
+	! timeout $((60 * slowness)) "$empctl" tier remove f0 0 --timeout 4 2>/tmp/err || fail "it was in time"
 	heals
 	wait_until 10 idle1
 	check_pages 0 2048 5
-	timeout 60 "$empctl" tier remove f0 0
+	timeout $((60 * slowness)) "$empctl" tier remove f0 0
 	evict_all f0
 	[ "$(attr f0 tiers/1/used)" = "$expected" ] ||
 		fail "used $(attr f0 tiers/1/used), not $expected"
@@ -424,10 +424,10 @@ remove_forced_bad()	# KEYS
 	forced_fill
 	breaks
 	"$empctl" tier add f0 "$disk:64:0" --force
-	! timeout 60 "$empctl" tier remove f0 0 2>/tmp/err || fail "removed without --force"
+	! timeout $((60 * slowness)) "$empctl" tier remove f0 0 2>/tmp/err || fail "removed without --force"
 	grep -q 'cannot be read' /tmp/err || fail "$(cat /tmp/err)"
 	state_is f0 0 draining || fail "tier is $(attr f0 tiers/0/state)"
-	timeout 60 "$empctl" tier remove f0 0 --force
+	timeout $((60 * slowness)) "$empctl" tier remove f0 0 --force
 	heals
 	"$bin/fault_excl" "$bad" true || fail "$bad is still claimed"
 	forced_check
@@ -438,7 +438,7 @@ remove_forced_good()	# KEYS
 {
 	create2 64 64 64 48 "$1"
 	forced_fill
-	timeout 60 "$empctl" tier remove f0 0 --force
+	timeout $((60 * slowness)) "$empctl" tier remove f0 0 --force
 	check_pages 0 1100 5
 	check_pages 1100 4 8
 	check_pages 1104 944 5
@@ -463,8 +463,8 @@ remove_forced_gone()	# KEYS
 	pci=$(readlink -f /sys/class/nvme/nvme0/device)
 	echo 1 >"$pci/remove"
 	wait_until 20 state_is f0 0 lost || fail "the tier is $(attr f0 tiers/0/state)"
-	! timeout 60 "$empctl" tier remove f0 0 2>/dev/null || fail "removed without --force"
-	timeout 60 "$empctl" tier remove f0 0 --force
+	! timeout $((60 * slowness)) "$empctl" tier remove f0 0 2>/dev/null || fail "removed without --force"
+	timeout $((60 * slowness)) "$empctl" tier remove f0 0 --force
 	"$empctl" tier add f0 "$disk:64:0" --force
 	forced_check
 }
@@ -602,14 +602,18 @@ sixty_four()
 }
 
 t_begin
-bad_run demotion_small-4k demotion "${variant[small-4k]}" 48 16
-bad_run demotion_small-64k demotion "${variant[small-64k]}" 48 16
+for v in $(on_debug small-64k "small-4k small-64k"); do
+	bad_run "demotion_$v" demotion "${variant[$v]}" "$(on_debug 24 48)" "$(on_debug 8 16)"
+done
 bad_run demotion_huge demotion "${variant[huge]}" 120 48
 bad_run demotes_the_coldest demotes_the_coldest
-bad_run add_online_small-4k add_online "${variant[small-4k]}"
-bad_run add_online_small-64k add_online "${variant[small-64k]}"
-for v in "${variants[@]}"; do
+for v in $(on_debug small-4k "small-4k small-64k"); do
+	bad_run "add_online_$v" add_online "${variant[$v]}"
+done
+for v in $(on_debug "small-4k auto huge" "${variants[*]}"); do
 	bad_run "remove_under_load_$v" remove_under_load "${variant[$v]}" 64 48
+done
+for v in $(on_debug "small-64k small-2m" "${variants[*]}"); do
 	bad_run "remove_cold_$v" remove_cold "${variant[$v]}"
 done
 bad_run remove_refused remove_refused
@@ -619,11 +623,12 @@ bad_run interrupted_kill interrupted KILL
 bad_run interrupted_timeout interrupted TIMEOUT
 bad_run written_while_draining written_while_draining
 bad_run remove_twice remove_twice
-bad_run churn_small-4k churn "${variant[small-4k]}"
-bad_run churn_small-64k churn "${variant[small-64k]}"
+for v in $(on_debug small-64k "small-4k small-64k"); do
+	bad_run "churn_$v" churn "${variant[$v]}"
+done
 bad_run demotion_and_drain demotion_and_drain
 bad_run move_times_out move_times_out
-for v in small-4k small-64k auto huge; do
+for v in $(on_debug "small-64k huge" "small-4k small-64k auto huge"); do
 	bad_run "remove_forced_bad_$v" remove_forced_bad "${variant[$v]}"
 	bad_run "remove_forced_good_$v" remove_forced_good "${variant[$v]}"
 	t_run "remove_forced_gone_$v" remove_forced_gone "${variant[$v]}"

@@ -20,6 +20,7 @@
  *	sigbus PAGE		fail unless a read of PAGE gives SIGBUS; print its code and address
  *	repeat N		do all of the commands before this again, N times in total
  *	wait			print "ready", then wait for a line (or the end) of standard input
+ *	abort			end by SIGABRT, with a core dump where the limits allow one
  *
  * All numbers are pages. Exit status: 0; 1, and one line that says what failed
  * and its errno by name; 2 wrong usage.
@@ -262,6 +263,8 @@ static void run(const char *name, const char *file)
 		do_pfn();
 	} else if (!strcmp(name, "sigbus")) {
 		do_sigbus();
+	} else if (!strcmp(name, "abort")) {
+		abort();
 	} else if (!strcmp(name, "wait")) {
 		printf("ready\n");
 		fflush(stdout);
