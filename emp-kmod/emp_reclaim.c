@@ -22,6 +22,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/kthread.h>
+#include <linux/math64.h>
 #include <linux/sort.h>
 
 #include "emp_folio.h"
@@ -268,12 +269,24 @@ bool emp_reclaim_direct(struct emp_region *r)
 }
 
 /*
+ * How long the evictor sleeps after vain rounds: twice as long as they kept the
+ * processor busy, for a tier that fails at once would have it write all that is
+ * dirty again and again.
+ */
+static u32 emp_vain_ms(u32 vain, u64 busy_ns)
+{
+	return clamp_t(u64, div_u64(2 * busy_ns, NSEC_PER_MSEC), vain < 64 ? 2 : 20, 200);
+}
+
+/*
  * Until high_free pages are free, or what is being written will make them so.
  * Never gives up while pages are wanted, but sleeps between vain rounds.
  */
 static void emp_reclaim_run(struct emp_region *r)
 {
 	unsigned long freed = READ_ONCE(r->freed), now;
+	u64 failed = emp_stats_sum(r, EMP_C_wb_error), errors;
+	u64 since = current->se.sum_exec_runtime;	/* the last sleep */
 	u64 looked = 0;		/* at so many blocks, in vain */
 	u32 vain = 0;
 
@@ -287,13 +300,17 @@ static void emp_reclaim_run(struct emp_region *r)
 		blocks = clamp(blocks, 4u, EMP_BATCH);
 		emp_reclaim_round(r, blocks, vain >= EMP_FORCE_AFTER);
 		now = READ_ONCE(r->freed);
-		if (now != freed || atomic_long_read(&r->wb_pages)) {
+		errors = emp_stats_sum(r, EMP_C_wb_error);
+		/* Writes under way give hope, unless those before have failed. */
+		if (now != freed || (atomic_long_read(&r->wb_pages) && errors == failed)) {
 			freed = now;
+			failed = errors;
 			vain = 0;
 			looked = 0;
 			cond_resched();
 			continue;
 		}
+		failed = errors;
 		/* What can be freed may be behind all that finds no place on a tier. */
 		looked += blocks;
 		if (++vain < 2 * EMP_FORCE_AFTER ||
@@ -302,7 +319,9 @@ static void emp_reclaim_run(struct emp_region *r)
 			continue;
 		}
 		/* Nothing to be had now: writes must end, pins go, or time pass. */
-		schedule_timeout_interruptible(msecs_to_jiffies(vain < 64 ? 2 : 20));
+		schedule_timeout_interruptible(msecs_to_jiffies(
+			emp_vain_ms(vain, current->se.sum_exec_runtime - since)));
+		since = current->se.sum_exec_runtime;
 		if (emp_free_pages(r) >= READ_ONCE(r->low_free))
 			return;
 	}
