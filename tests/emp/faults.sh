@@ -158,7 +158,7 @@ write_error()
 # ... and DRAM is full: who needs more gets an error in bounded time.
 write_error_full()
 {
-	local used
+	local pid used time
 	bad_region f0 64 16 "$1"
 	agent p /dev/emp/f0
 	ask p write 0 3072 5		# 12 MiB
@@ -172,11 +172,12 @@ write_error_full()
 	ask p check 0 3072 5
 	got right=3072
 	# The evictor waits between its tries.
-	used=$(cpu_ticks "emp/f0")
+	pid=$(pgrep -x emp/f0) || fail "no thread emp/f0"
+	used=$(cpu_ticks "$pid") time=${EPOCHREALTIME/[.,]/}
 	sleep 2
-	used=$(($(cpu_ticks "emp/f0") - used))
-	note "evictor: $used of 200 ticks"
-	((used < 150)) || fail "the evictor spins: $used of 200 ticks"
+	used=$(($(cpu_ticks "$pid") - used)) time=$(((${EPOCHREALTIME/[.,]/} - time) / 10000))
+	note "evictor: $used of $time ticks"
+	((used < time / 2)) || fail "the evictor spins: $used of $time ticks"
 	heals
 	ask p write 3072 2048 6
 	got right=2048
@@ -188,11 +189,12 @@ write_error_full()
 	leave p
 }
 
-cpu_ticks()	# NAME of a kernel thread: ticks of 10 ms
+cpu_ticks()	# PID of a kernel thread: ticks of 10 ms
 {
-	local pid
-	pid=$(pgrep -x "$1") || fail "no thread $1"
-	awk '{ print $14 + $15 }' "/proc/$pid/stat"
+	local stat
+
+	read -ra stat <"/proc/$1/stat"
+	echo $((stat[13] + stat[14]))
 }
 
 # One of two tiers takes no writes: the other does, also for blocks of which a
@@ -344,7 +346,7 @@ destroy_failing()
 
 t_begin
 bad_run read_error read_error
-for v in $(on_debug "small-64k auto huge" "${variants[*]}"); do
+for v in $(on_debug "small-64k huge" "${variants[*]}"); do
 	bad_run "part_of_block_$v" part_of_block "${variant[$v]}"
 done
 bad_run lost_retry_zero lost_retry_zero
@@ -356,8 +358,10 @@ for v in $(on_debug small-64k "small-4k small-64k"); do
 	bad_run "now_and_then_$v" now_and_then "${variant[$v]}"
 	bad_run "full_$v" full "${variant[$v]}"
 done
-for v in $(on_debug "small-4k huge" "small-4k small-64k huge"); do
+for v in $(on_debug huge "small-4k small-64k huge"); do
 	bad_run "corrupt_read_$v" corrupt_read "${variant[$v]}"
+done
+for v in $(on_debug small-4k "small-4k small-64k huge"); do
 	bad_run "dropped_write_$v" dropped_write "${variant[$v]}"
 done
 bad_run destroy_failing_wipe_none destroy_failing none

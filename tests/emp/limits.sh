@@ -27,7 +27,7 @@ dram_of()	# VARIANT: MB of DRAM, and of a region about four times as large
 {
 	case $1${ANNEX_DEBUG:+-debug} in
 	small-4k-debug | small-64k-debug) echo 16 64 ;;
-	*-debug) echo 56 128 ;;
+	*-debug) echo 80 160 ;;
 	small-4k | small-64k) echo 32 128 ;;
 	*) echo 64 256 ;;
 	esac
@@ -276,7 +276,7 @@ host_pressure()
 	access open map read 0 $((mb * 256)) 1
 	resident_before=$(resident vm0)
 	((resident_before > mb * 9 / 10 << 20)) || fail "only $resident_before resident"
-	"$bin/hog" --mb $(($(free_kb) / 1024 + 300)) --seconds 1 || fail "hog says $?"
+	"$bin/hog" --mb $(($(free_kb) / 1024 + mb * 3 / 10)) --seconds 1 || fail "hog says $?"
 	note "resident $resident_before -> $(resident vm0), shrinker freed $(counter vm0 shrinker_freed)"
 	(($(resident vm0) < resident_before)) || fail "nothing was given back"
 	access open map check 0 $((mb * 256)) 1

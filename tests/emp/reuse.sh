@@ -43,9 +43,9 @@ limit_moves()	# REGION
 	min=$(attr "$1" dram_min)
 	max=$(attr "$1" dram_limit)
 	while set_attr "$1" dram_limit "$min"; do
-		sleep 0.2
+		pause 0.2
 		set_attr "$1" dram_limit "$max"
-		sleep 0.2
+		pause 0.2
 	done
 }
 

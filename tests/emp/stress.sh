@@ -44,10 +44,10 @@ limit_moves()	# REGION
 	min=$(attr "$1" dram_min)
 	max=$(attr "$1" dram_limit)
 	while set_attr "$1" dram_limit "$min"; do
-		sleep 0.3
+		pause 0.3
 		for part in 5 2 1; do
 			set_attr "$1" dram_limit $((min + (max - min) / part))
-			sleep 0.2
+			pause 0.2
 		done
 	done
 }
