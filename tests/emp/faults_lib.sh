@@ -16,15 +16,18 @@ export DM_DISABLE_UDEV=1	# there is none in the lab
 # A device-mapper disk on $under, healthy at first.
 bad_disk()
 {
-	modprobe dm-mod
+	[ -e /sys/module/dm_mod ] || modprobe dm-mod
 	need_disk
 	dmsetup create bad --table "0 $sectors linear $under 0"
 	wait_until 5 test -b "$bad"
 }
 
+sound=1			# the disk was never anything but healthy, or is again
+
 # becomes TABLE: from now on the disk is that; what hangs in it goes there
 becomes()
 {
+	sound=
 	dmsetup suspend --noflush --nolockfs bad
 	dmsetup reload bad --table "$1"
 	dmsetup resume bad
@@ -32,7 +35,7 @@ becomes()
 
 heals()
 {
-	becomes "0 $sectors linear $under 0"
+	becomes "0 $sectors linear $under 0" && sound=1
 }
 
 breaks()	# every request ends with an error
@@ -42,6 +45,7 @@ breaks()	# every request ends with an error
 
 stalls()	# no request ends
 {
+	sound=
 	dmsetup suspend --noflush --nolockfs bad
 }
 
@@ -53,7 +57,7 @@ goes_on()
 # flaky UP DOWN FEATURE...: dm-flakey, healthy for UP seconds, then not for DOWN
 flaky()
 {
-	modprobe dm-flakey
+	[ -e /sys/module/dm_flakey ] || modprobe dm-flakey
 	becomes "0 $sectors flakey $under 0 $1 $2 $(($# - 2)) ${*:3}"
 }
 
@@ -94,8 +98,10 @@ bad_case_end()
 		[ ! -d "$region" ] || ((status == 0 || status == 77)) || region_note "$(basename "$region")"
 	done
 	if [ -b "$bad" ]; then
-		dmsetup resume bad
-		heals
+		if [ -z "$sound" ]; then
+			dmsetup resume bad
+			heals
+		fi
 		kill_jobs
 		for region in "$sys"/*/; do
 			[ ! -d "$region" ] || wait_until 20 region_gone "$(basename "$region")"
@@ -122,7 +128,7 @@ agent()
 {
 	local in=/tmp/$1.in out=/tmp/$1.out fd
 
-	rm -f "$in" "$out"
+	[ ! -e "$in" ] || rm -f "$in" "$out"
 	mkfifo "$in" "$out"
 	"$bin/fault_mem" "$2" <"$in" >"$out" 2>&1 &
 	agent_pid[$1]=$!

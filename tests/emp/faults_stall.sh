@@ -228,7 +228,7 @@ remove_hanging()
 # slow MS: every request takes that long
 slow()
 {
-	modprobe dm-delay
+	[ -e /sys/module/dm_delay ] || modprobe dm-delay
 	becomes "0 $sectors delay $under 0 $1"
 }
 

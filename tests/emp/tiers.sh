@@ -12,6 +12,10 @@
 
 small="block=4K,subblock=4K,map=small"
 
+# Of regions in pages of 4 KiB, each of which is a fault.
+mb=$(on_debug 8 32)
+pages=$((mb * 256))
+
 used_mb()	# REGION TIER
 {
 	echo $(($(attr "$1" "tiers/$2/used") >> 20))
@@ -24,7 +28,7 @@ demoted()	# REGION
 
 slow()	# MS: requests of the bad disk take that long
 {
-	modprobe dm-delay
+	[ -e /sys/module/dm_delay ] || modprobe dm-delay
 	becomes "0 $sectors delay $under 0 $1"
 }
 
@@ -107,20 +111,22 @@ has_room()	# REGION: the fast tier has a sixteenth free again
 # A region that is too large for its tiers gets another one.
 add_online()	# KEYS
 {
-	"$empctl" region create f0 --size 64M --force \
-		--mem "$disk:8:0|dram:16|checksum=1,overcommit=1,$1"
+	local n=$((pages * 2))
+
+	"$empctl" region create f0 --size "$((mb * 2))M" --force \
+		--mem "$disk:$((mb / 4)):0|dram:$((mb / 2))|checksum=1,overcommit=1,$1"
 	watch_events
 	agent p /dev/emp/f0
-	ask p write 0 16384 5
+	ask p write 0 "$n" 5
 	((bus > 0)) || fail "$answer: it all fitted"
 	"$empctl" tier add f0 "$bad:64:0" --force
 	event tier-added
 	[ "$(attr f0 tiers/1/device)" = "/dev/$(dmsetup info -C --noheadings -o blkdevname bad)" ] ||
 		fail "device $(attr f0 tiers/1/device)"
-	fill_pages 0 16384 6
+	fill_pages 0 "$n" 6
 	evict_all f0
-	check_pages 0 16384 6
-	(($(used_mb f0 1) > 40)) || fail "$(used_mb f0 1) MB on the new tier"
+	check_pages 0 "$n" 6
+	(($(used_mb f0 1) > mb * 5 / 4)) || fail "$(used_mb f0 1) MB on the new tier"
 	leave p
 }
 
@@ -188,37 +194,37 @@ remove_cold()	# KEYS
 # The others cannot hold it: refused, and as if nothing had been asked.
 remove_refused()
 {
-	create2 32 16 32 16 "$small"
+	create2 "$mb" $((mb / 2)) "$mb" $((mb / 2)) "$small"
 	agent p /dev/emp/f0
-	fill_pages 0 8192 5
+	fill_pages 0 "$pages" 5
 	! "$empctl" tier remove f0 0 2>/tmp/err || fail "removed"
 	[ "$(wc -l </tmp/err)" -eq 1 ] || fail "$(cat /tmp/err)"
 	state_is f0 0 ok || fail "tier 0 is $(attr f0 tiers/0/state)"
 	"$empctl" tier remove f0 1	# this one can go
 	! "$empctl" tier remove f0 0 2>/tmp/err || fail "removed the only one"
 	evict_all f0
-	check_pages 0 8192 5
+	check_pages 0 "$pages" 5
 	leave p
 }
 
 # All of it fits into DRAM: then the only tier can go.
 remove_only()
 {
-	"$empctl" region create f0 --size 32M --force --mem "$bad:32:0|dram:32|checksum=1,$small"
+	"$empctl" region create f0 --size "${mb}M" --force --mem "$bad:$mb:0|dram:$mb|checksum=1,$small"
 	agent p /dev/emp/f0
-	fill_pages 0 8192 5
-	set_attr f0 evict $((16 << 20))
+	fill_pages 0 "$pages" 5
+	set_attr f0 evict $((mb << 19))
 	(($(attr f0 tiers/0/used) > 0)) || fail "nothing on the tier"
 	timeout $((60 * slowness)) "$empctl" tier remove f0 0
 	[ -z "$(ls "$sys/f0/tiers")" ] || fail "tiers: $(ls "$sys/f0/tiers")"
-	check_pages 0 8192 5
-	! set_attr f0 dram_limit $((16 << 20)) 2>/dev/null || fail "shrunk without a tier"
-	set_attr f0 evict $((16 << 20))
-	check_pages 0 8192 5
-	"$empctl" tier add f0 "$bad:32:32" --force
-	set_attr f0 dram_limit $((16 << 20))
+	check_pages 0 "$pages" 5
+	! set_attr f0 dram_limit $((mb << 19)) 2>/dev/null || fail "shrunk without a tier"
+	set_attr f0 evict $((mb << 19))
+	check_pages 0 "$pages" 5
+	"$empctl" tier add f0 "$bad:$mb:32" --force
+	set_attr f0 dram_limit $((mb << 19))
 	evict_all f0
-	check_pages 0 8192 5
+	check_pages 0 "$pages" 5
 	leave p
 }
 
@@ -295,9 +301,9 @@ partly_drained()
 # One removal at a time.
 remove_twice()
 {
-	create2 32 64 32 16 "$small"
+	create2 "$mb" 64 "$mb" $((mb / 2)) "$small"
 	agent p /dev/emp/f0
-	fill_pages 0 8192 5
+	fill_pages 0 "$pages" 5
 	evict_all f0
 	slow 4				# the target
 	"$empctl" tier remove f0 0 &
@@ -308,7 +314,7 @@ remove_twice()
 	! "$empctl" region destroy f0 2>/dev/null || fail "destroyed in use"
 	heals
 	wait $!
-	check_pages 0 8192 5
+	check_pages 0 "$pages" 5
 	leave p
 }
 
@@ -481,21 +487,21 @@ shared_device()
 	done
 	agent p /dev/emp/f0
 	agent q /dev/emp/f1
-	fill_pages 0 8192 5
-	ask q write 0 8192 6
+	fill_pages 0 "$pages" 5
+	ask q write 0 "$pages" 6
 	evict_all f0
 	evict_all f1
-	check_pages 0 8192 5
-	ask q check 0 8192 6
-	got right=8192
+	check_pages 0 "$pages" 5
+	ask q check 0 "$pages" 6
+	got right="$pages"
 	leave q
 	destroy f1
 	! "$bin/fault_excl" "$disk" true 2>/dev/null || fail "$disk is free"
-	check_pages 0 8192 5
+	check_pages 0 "$pages" 5
 	"$empctl" region create f2 --size 32M --mem "$disk:32:32|dram:16|$small" --force
 	agent q /dev/emp/f2
-	ask q check 0 8192 0
-	got right=8192
+	ask q check 0 "$pages" 0
+	got right="$pages"
 	leave q
 	leave p
 	destroy f0
@@ -525,11 +531,11 @@ wipe_zero()	# destroy or remove
 	"$empctl" region create f0 --size 32M --force \
 		--mem "$disk:32:32|dram:32|wipe=zero,$small"
 	agent p /dev/emp/f0
-	fill_pages 0 8192 5
+	fill_pages 0 "$pages" 5
 	set_attr f0 evict $((32 << 20))
 	if [ "$1" = remove ]; then
 		"$empctl" tier remove f0 0
-		check_pages 0 8192 5
+		check_pages 0 "$pages" 5
 	fi
 	leave p
 	[ "$1" = remove ] || destroy f0
@@ -545,9 +551,9 @@ wipe_none()
 	pattern 0 32
 	region f0 32 16 "$small,wipe=none"
 	agent p /dev/emp/f0
-	ask p check 0 8192 0		# what was on the device is not seen
-	got right=8192
-	fill_pages 0 8192 5
+	ask p check 0 "$pages" 0	# what was on the device is not seen
+	got right="$pages"
+	fill_pages 0 "$pages" 5
 	evict_all f0
 	leave p
 	destroy f0
@@ -555,11 +561,11 @@ wipe_none()
 	disk_next=0
 	region f1 32 16 "$small"
 	agent p /dev/emp/f1
-	ask p write 0 4096 6
+	ask p write 0 $((pages / 2)) 6
 	evict_all f1
-	check_pages 0 4096 6
-	ask p check 4096 4096 0
-	got right=4096
+	check_pages 0 $((pages / 2)) 6
+	ask p check $((pages / 2)) $((pages / 2)) 0
+	got right="$((pages / 2))"
 	leave p
 }
 
@@ -587,7 +593,9 @@ wipe_discard()
 # As many tiers as there may be, 1 MiB each.
 sixty_four()
 {
-	local spec="dram:16|checksum=1,$small" i
+	local spec i
+
+	spec="dram:16|checksum=1,$(on_debug block=64K,subblock=64K,map=small "$small")"
 	need_disk
 	for ((i = 0; i < 64; i++)); do
 		spec+="|$disk:1:$((i * 2))"
@@ -610,9 +618,11 @@ bad_run demotes_the_coldest demotes_the_coldest
 for v in $(on_debug small-4k "small-4k small-64k"); do
 	bad_run "add_online_$v" add_online "${variant[$v]}"
 done
-for v in $(on_debug "small-4k auto huge" "${variants[*]}"); do
+for v in $(on_debug "auto huge" "${variants[*]}"); do
 	bad_run "remove_under_load_$v" remove_under_load "${variant[$v]}" 64 48
 done
+[ -z "${ANNEX_DEBUG:-}" ] ||
+	bad_run remove_under_load_small-4k remove_under_load "${variant[small-4k]}" 16 12
 for v in $(on_debug "small-64k small-2m" "${variants[*]}"); do
 	bad_run "remove_cold_$v" remove_cold "${variant[$v]}"
 done
