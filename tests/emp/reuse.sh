@@ -55,8 +55,9 @@ compete()
 	local mb dram hogs=() pid
 
 	case $1${ANNEX_DEBUG:+-debug} in
-	small-4k-debug | small-64k-debug) mb=24 dram=6 ;;
-	*-debug) mb=112 dram=52 ;;
+	small-4k-debug) mb=8 dram=2 ;;
+	small-64k-debug) mb=16 dram=4 ;;
+	*-debug) mb=80 dram=52 ;;
 	small-4k | small-64k) mb=96 dram=24 ;;
 	*) mb=224 dram=64 ;;
 	esac

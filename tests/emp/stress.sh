@@ -21,8 +21,9 @@ direct=/dev/nvme0n1		# for O_DIRECT, with real asynchronous DMA
 size_of()	# VARIANT
 {
 	case $1${ANNEX_DEBUG:+-debug} in
-	small-4k-debug | small-64k-debug) echo 24 6 ;;
-	*-debug) echo 112 52 ;;
+	small-4k-debug) echo 8 2 ;;
+	small-64k-debug) echo 16 4 ;;
+	*-debug) echo 80 52 ;;
 	small-4k | small-64k) echo 96 24 ;;
 	*) echo 224 64 ;;
 	esac
