@@ -19,7 +19,8 @@
 #define HS_PACKET	3		/* records that make a packet, unless a trace says otherwise */
 
 /* hs_rec.flags */
-#define HS_REC_INVALIDATE 0x01	/* no access: [iova & mask] of domain did becomes invalid */
+/* no access: the page, or with mask 0 all of domain did, is not valid any longer */
+#define HS_REC_INVALIDATE 0x01
 #define HS_REC_FLAGS	HS_REC_INVALIDATE
 
 struct hs_rec {
