@@ -80,7 +80,7 @@ static bool open_file(struct hs_reader *reader, const char *path)
 
 static bool open_trace(struct hs_reader *reader, const char *path)
 {
-	char magic[4] = "";
+	char magic[4] = { 0 };
 
 	if (!open_file(reader, path))
 		return false;
@@ -88,7 +88,7 @@ static bool open_trace(struct hs_reader *reader, const char *path)
 		return hs_reader_fail(reader, "empty file");
 	if (reader->info.bytes >= sizeof(magic) && !hs_pread(reader, magic, sizeof(magic), 0))
 		return false;
-	reader->format = &hs_format_orig;
+	reader->format = memcmp(magic, "\x89HSI", 4) ? &hs_format_orig : &hs_format_hsio;
 	reader->info.format = reader->format->name;
 	reader->info.packet = HS_PACKET;
 	reader->info.note = "";
