@@ -165,7 +165,7 @@ bool hs_spool_flush(struct hs_spool *spool)
 		struct stream *s = &spool->streams[i];
 		unsigned int rest = s->count % spool->chunk;
 
-		if (rest && !write_chunk(spool, s, rest))
+		if (rest && s->buf && !write_chunk(spool, s, rest))
 			return false;
 		free(s->buf);
 		s->buf = NULL;
