@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * hypersio: traces of I/O translations of many tenants, and what translation
+ * hardware makes of them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/ax_size.h"
+#include "hs_config.h"
+#include "hypersio.h"
+
+static const struct ax_opt run_opts[] = {
+	{ "trace", 't', "FILE", "trace to run: .hsio, or the original's (or its prefix)", NULL },
+	{ "config", 'c', "NAME|FILE", "base, hypertrio, or a TOML or .cfg file (default base)",
+	  "base hypertrio" },
+	{ "model", 'm', "compat|model", "the original's model or the corrected one (default: the configuration's)",
+	  "compat model" },
+	{ "set", 's', "KEY=VALUE", "change a key of the configuration; may be repeated", "" },
+	{ "json", 'j', NULL, "print JSON instead of text", NULL },
+	{ "csv", 'v', NULL, "print a header and a line of CSV", NULL },
+	{ "original", 'O', NULL, "print what the original prints (compat model only)", NULL },
+	{ "tenants", 'T', NULL, "also a line for each tenant", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct ax_opt config_opts[] = {
+	{ "set", 's', "KEY=VALUE", "change a key; may be repeated", "" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct ax_opt keys_opts[] = {
+	{ "markdown", 'M', NULL, "as the table in docs/hypersio-model.md", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct ax_cmd cmds[] = {
+	{ "run", NULL, NULL, "Simulate one configuration on a trace", 0, 0, run_opts,
+	  hypersio_run },
+	{ "config", "show", "NAME|FILE", "Print a configuration as TOML with every key", 1, 1,
+	  config_opts, hypersio_config_show },
+	{ "config", "check", "FILE...", "Check configuration files", 1, -1, NULL,
+	  hypersio_config_check },
+	{ "config", "keys", NULL, "List the keys with range, unit and meaning", 0, 0, keys_opts,
+	  hypersio_config_keys },
+	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL }
+};
+
+static const struct ax_program program = {
+	.name = "hypersio",
+	.summary = "I/O translation of very many tenants: traces, simulation, exploration",
+	.notes = "Example:\n"
+		 "  hypersio run --trace t.hsio --config hypertrio --set ptb=64",
+	.cmds = cmds,
+};
+
+bool hypersio_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
+		     uint64_t fallback, uint64_t *value)
+{
+	const char *text = ax_value(args, option);
+
+	*value = fallback;
+	if (!text)
+		return true;
+	if (!ax_parse_u64(text, strlen(text), value) && *value >= min && *value <= max)
+		return true;
+	ax_usage("--%s: '%s' is not a number from %llu to %llu", option, text,
+		 (unsigned long long)min, (unsigned long long)max);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct ax_args args;
+	int ret;
+
+	ret = ax_parse(&program, argc, argv, &args);
+	if (ret >= 0)
+		return ret;
+	ret = args.cmd->run(&args);
+	if (fflush(stdout) && ret == AX_OK)
+		return ax_error("cannot write: %s", strerror(errno));
+	return ret;
+}
