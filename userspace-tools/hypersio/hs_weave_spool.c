@@ -117,10 +117,9 @@ static bool transfer(struct hs_spool *spool, bool write, void *buf, size_t len, 
 	return true;
 }
 
-static bool write_chunk(struct hs_spool *spool, struct stream *s, size_t items)
+/* A number for one more chunk of the stream. */
+static bool add_chunk(struct hs_spool *spool, struct stream *s)
 {
-	size_t bytes = spool->chunk * spool->size;
-
 	if (s->nr == s->room) {
 		uint32_t room = s->room ? 2 * s->room : 8;
 		uint32_t *more = realloc(s->chunks, room * sizeof(*more));
@@ -136,10 +135,33 @@ static bool write_chunk(struct hs_spool *spool, struct stream *s, size_t items)
 		ax_fail(&spool->msg, "temporary file: too large");
 		return false;
 	}
-	if (!transfer(spool, true, s->buf, items * spool->size, spool->chunks * (uint64_t)bytes))
-		return false;
 	s->chunks[s->nr++] = spool->chunks++;
 	return true;
+}
+
+/* Write the buffer, which has the last @items items. */
+static bool write_chunk(struct hs_spool *spool, struct stream *s, size_t items)
+{
+	uint64_t last = (s->count - 1) / spool->chunk;
+
+	if (last == s->nr && !add_chunk(spool, s))
+		return false;
+	return transfer(spool, true, s->buf, items * spool->size,
+			(uint64_t)s->chunks[last] * spool->chunk * spool->size);
+}
+
+/* A buffer again for a stream that has been flushed, with its last chunk if that is not full. */
+static bool get_buffer(struct hs_spool *spool, struct stream *s)
+{
+	unsigned int rest = s->count % spool->chunk;
+
+	s->buf = malloc(spool->chunk * spool->size);
+	if (!s->buf) {
+		ax_fail(&spool->msg, "out of memory");
+		return false;
+	}
+	return !rest || transfer(spool, false, s->buf, rest * spool->size,
+				 (uint64_t)s->chunks[s->nr - 1] * spool->chunk * spool->size);
 }
 
 bool hs_spool_put(struct hs_spool *spool, unsigned int stream, const void *item)
@@ -147,13 +169,8 @@ bool hs_spool_put(struct hs_spool *spool, unsigned int stream, const void *item)
 	struct stream *s = &spool->streams[stream];
 	unsigned int at = s->count % spool->chunk;
 
-	if (!s->buf) {
-		s->buf = malloc(spool->chunk * spool->size);
-		if (!s->buf) {
-			ax_fail(&spool->msg, "out of memory");
-			return false;
-		}
-	}
+	if (!s->buf && !get_buffer(spool, s))
+		return false;
 	memcpy(s->buf + at * spool->size, item, spool->size);
 	s->count++;
 	return at + 1 < spool->chunk || write_chunk(spool, s, spool->chunk);

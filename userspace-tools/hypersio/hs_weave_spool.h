@@ -27,10 +27,7 @@ void hs_spool_free(struct hs_spool *spool);
 int hs_spool_add(struct hs_spool *spool);
 /* Append an item; false on failure (hs_spool_error()). */
 bool hs_spool_put(struct hs_spool *spool, unsigned int stream, const void *item);
-/*
- * The end of writing to the streams that there are: their buffers go to the file
- * and are freed.
- */
+/* Before reading, and to free buffers: they go to the file. */
 bool hs_spool_flush(struct hs_spool *spool);
 uint64_t hs_spool_count(const struct hs_spool *spool, unsigned int stream);
 /*
