@@ -11,6 +11,41 @@
 #include "hs_config.h"
 #include "hypersio.h"
 
+static const struct ax_opt trace_opts[] = {
+	{ "logs", 'l', "PATTERN", "logs of hypersio collect or of the original; may be repeated", NULL },
+	{ "tenants", 'n', "N", "tenants of the trace", "" },
+	{ "out", 'o', "FILE", "trace to write; with --compat the prefix of three files", NULL },
+	{ "order", 'O', "ORDER", "whose turn it is: rr, random, zipf[:EXPONENT], burst (default rr); log with --compat",
+	  "rr random zipf burst log" },
+	{ "burst", 'b', "N", "packets a turn, for burst their mean (default 1); with --compat translations (default 3)",
+	  "" },
+	{ "packets", 'p', "N", "length of the trace (default: tenants times the shortest device's packets)",
+	  "" },
+	{ "seed", 's', "N", "of what is random (default 1)", "" },
+	{ "start", 'S', "spread|same", "where tenants of one device begin in its log (default spread)",
+	  "spread same" },
+	{ "packet", 'P', "N", "translations that make a packet (default 3)", "" },
+	{ "fixed", 'f', NULL, "packets are so many translations in sequence, whatever they look like",
+	  NULL },
+	{ "invalidations", 'i', NULL, "keep the invalidations that the logs have", NULL },
+	{ "least", 'L', "N", "leave out devices with fewer packets (default 100)", "" },
+	{ "no-next", 'x', NULL, "leave out the next uses, which only oracle replacement needs", NULL },
+	{ "compat", 'C', NULL, "build it the original's way, in its format, byte for byte", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct ax_opt convert_opts[] = {
+	{ "format", 'F', "hsio|hypersio", "format to write (default hsio)", "hsio hypersio" },
+	{ "next", 'x', "keep|make|drop", "next uses: as they are, found anew, or left out (default keep)",
+	  "keep make drop" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct ax_opt info_opts[] = {
+	{ "json", 'j', NULL, "print JSON instead of text", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_opt run_opts[] = {
 	{ "trace", 't', "FILE", "trace to run: .hsio, or the original's (or its prefix)", NULL },
 	{ "config", 'c', "NAME|FILE", "base, hypertrio, or a TOML or .cfg file (default base)",
@@ -36,6 +71,14 @@ static const struct ax_opt keys_opts[] = {
 };
 
 static const struct ax_cmd cmds[] = {
+	{ "trace", NULL, "[LOG...]", "Build a trace of many tenants from logs of a few devices", 0, -1,
+	  trace_opts, hypersio_trace },
+	{ "convert", NULL, "TRACE FILE", "Write a trace in the other format", 2, 2, convert_opts,
+	  hypersio_convert },
+	{ "info", NULL, "TRACE...", "Say what a trace is, without reading all of it", 1, -1, info_opts,
+	  hypersio_info },
+	{ "validate", NULL, "TRACE...", "Read all of a trace and check it", 1, -1, NULL,
+	  hypersio_validate },
 	{ "run", NULL, NULL, "Simulate one configuration on a trace", 0, 0, run_opts,
 	  hypersio_run },
 	{ "config", "show", "NAME|FILE", "Print a configuration as TOML with every key", 1, 1,
