@@ -245,7 +245,7 @@ static void report(const struct hs_streams *s)
 	       s->logs == 1 ? "" : "s", (unsigned long long)s->accesses, s->nr,
 	       s->nr == 1 ? "" : "s", s->opts.packet);
 	if (s->left_out)
-		printf("%llu translations (%.1f %%) left out: more than fit their packet, or none complete\n",
+		printf("%llu translations (%.1f %%) left out: repeated ones beyond a packet, or of none\n",
 		       (unsigned long long)s->left_out, 100.0 * s->left_out / s->accesses);
 	if (s->bad)
 		ax_warn("%llu of %llu lines of the logs make no sense and were passed over",

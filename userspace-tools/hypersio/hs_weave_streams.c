@@ -15,7 +15,6 @@
 struct open_packet {
 	struct hs_item items[OPEN_MAX];
 	unsigned int nr;
-	bool back;	/* the last access was to the descriptor of the first */
 };
 
 struct open_log {
@@ -111,8 +110,59 @@ static int close_packet(struct open_log *log, unsigned int stream, unsigned int 
 	s->left_out += nr - n;
 	s->streams[stream].packets++;
 	p->nr = all - nr;
-	p->back = false;
 	memmove(p->items, p->items + nr, p->nr * sizeof(p->items[0]));
+	return 0;
+}
+
+/* The first @nr accesses belong to no packet. */
+static void drop(struct open_log *log, struct open_packet *p, unsigned int nr)
+{
+	log->to->left_out += nr;
+	p->nr -= nr;
+	memmove(p->items, p->items + nr, p->nr * sizeof(p->items[0]));
+}
+
+/*
+ * How many accesses the packet has that begins with the descriptor of access @from:
+ * up to those that are to this descriptor again. 0: its end has not been seen.
+ */
+static unsigned int length(const struct open_packet *p, unsigned int from, bool last)
+{
+	uint64_t descriptor = p->items[from].iova >> 4;
+	unsigned int i = from + 1;
+
+	while (i < p->nr && p->items[i].iova >> 4 != descriptor)
+		i++;
+	if (i == p->nr)
+		return 0;
+	while (i < p->nr && p->items[i].iova >> 4 == descriptor)
+		i++;
+	return i < p->nr || last ? i - from : 0;
+}
+
+/* Packets out of what there is; @last: nothing follows. */
+static int take_packets(struct open_log *log, unsigned int stream, bool last)
+{
+	struct open_packet *p = &log->packets[stream - log->first];
+	unsigned int packet = log->to->opts.packet;
+
+	while (p->nr) {
+		unsigned int n = length(p, 0, last), next = 1;
+
+		if (!n && p->nr < OPEN_MAX && !last)
+			return 0;
+		if (n && n < packet) {	/* a descriptor without payload */
+			drop(log, p, n);
+			continue;
+		}
+		/* No descriptor: is the first one near? If not, devices without are taken as they are. */
+		while (!n && next < p->nr && length(p, next, last) < packet)
+			next++;
+		if (!n && (next < packet || p->nr < packet))
+			drop(log, p, next < p->nr ? next : p->nr);
+		else if (close_packet(log, stream, n ? n : packet))
+			return -1;
+	}
 	return 0;
 }
 
@@ -121,15 +171,11 @@ static int access_item(struct open_log *log, unsigned int stream, const struct h
 {
 	struct open_packet *p = &log->packets[stream - log->first];
 	unsigned int packet = log->to->opts.packet;
-	bool descriptor = p->nr && item->iova >> 4 == p->items[0].iova >> 4;
 
-	if (!fixed && p->back && !descriptor && p->nr >= packet && close_packet(log, stream, p->nr))
-		return -1;
-	p->back = descriptor && p->nr > 1;
 	p->items[p->nr++] = *item;
-	if (fixed ? p->nr == packet : p->nr == OPEN_MAX)
-		return close_packet(log, stream, packet);
-	return 0;
+	if (!fixed)
+		return take_packets(log, stream, false);
+	return p->nr < packet ? 0 : close_packet(log, stream, packet);
 }
 
 static int new_stream(struct open_log *log, const char *path, uint32_t sid)
@@ -219,17 +265,18 @@ static int read_log(struct open_log *log, struct hs_log *in, const char *path)
 	return 0;
 }
 
-/* A packet that ends with the log; what is short of one is left out. */
-static int last_packets(struct open_log *log)
+/* What ends with the log. */
+static int last_packets(struct open_log *log, bool fixed)
 {
 	struct hs_streams *s = log->to;
 
 	for (unsigned int i = log->first; i < s->nr; i++) {
 		struct open_packet *p = &log->packets[i - log->first];
 
-		if (p->back && p->nr >= s->opts.packet && close_packet(log, i, p->nr))
+		if (fixed)
+			drop(log, p, p->nr);
+		else if (take_packets(log, i, true))
 			return ax_fail(log->msg, "%s", hs_spool_error(s->spool));
-		s->left_out += p->nr;
 	}
 	return 0;
 }
@@ -250,7 +297,7 @@ int hs_streams_log(struct hs_streams *s, const char *path, struct ax_msg *msg)
 
 	if (!in)
 		return -1;
-	ret = read_log(&log, in, path) || last_packets(&log) ? -1 : 0;
+	ret = read_log(&log, in, path) || last_packets(&log, s->opts.fixed || hs_log_count(in)->patched) ? -1 : 0;
 	if (!ret && !hs_spool_flush(s->spool))
 		ret = ax_fail(msg, "%s", hs_spool_error(s->spool));
 	count = hs_log_count(in);
