@@ -58,13 +58,16 @@ int hs_cache_init(struct hs_cache *c, const struct hs_cache_config *config, uint
 	c->group_shift = sets_log2 - groups_log2;
 	c->set_mask = (1u << c->group_shift) - 1;
 	c->indexed = c->ways > HS_CACHE_SCAN;
+	c->plain = !c->indexed && c->policy == HS_LRU;
 
 	c->key = malloc((size_t)c->size * sizeof(*c->key));
 	c->rank = calloc(c->size, sizeof(*c->rank));
+	if (!c->indexed)
+		c->tag = calloc(c->sets, HS_CACHE_SCAN);
 	c->used = calloc(c->sets, sizeof(*c->used));
 	c->row = calloc(c->sets, sizeof(*c->row));
 	c->domains = calloc(HS_TENANTS_MAX / 64, sizeof(*c->domains));
-	if (!c->key || !c->rank || !c->used || !c->row || !c->domains ||
+	if (!c->key || !c->rank || (!c->indexed && !c->tag) || !c->used || !c->row || !c->domains ||
 	    (c->indexed && init_index(c))) {
 		hs_cache_free(c);
 		return ax_fail(msg, "%s: out of memory", name);
@@ -77,6 +80,7 @@ void hs_cache_free(struct hs_cache *c)
 {
 	free(c->key);
 	free(c->rank);
+	free(c->tag);
 	free(c->used);
 	free(c->row);
 	free(c->domains);
@@ -154,28 +158,26 @@ static void list_push(struct hs_cache *c, uint32_t set, uint32_t e)
 
 /* --- policies ------------------------------------------------------------------- */
 
-static void lfu_touch(struct hs_cache *c, uint64_t entry)
+void hs_cache_halve(struct hs_cache *c, uint32_t set)
 {
-	uint32_t set = entry / c->ways;
 	uint64_t *rank = c->rank + (uint64_t)set * c->ways;
 
-	if (++c->rank[entry] < HS_LFU_MAX)
-		return;
 	for (uint32_t i = 0; i < c->used[set]; i++)
 		rank[i] >>= 1;
 }
 
-void hs_cache_touch_slow(struct hs_cache *c, uint64_t entry, uint64_t next)
+void hs_cache_touch_slow(struct hs_cache *c, uint32_t set, uint64_t entry, uint64_t next)
 {
 	switch (c->policy) {
 	case HS_LRU:
-		if (c->newest[entry / c->ways] != entry) {
-			list_unlink(c, entry / c->ways, entry);
-			list_push(c, entry / c->ways, entry);
+		if (c->newest[set] != entry) {
+			list_unlink(c, set, entry);
+			list_push(c, set, entry);
 		}
 		break;
 	case HS_LFU:
-		lfu_touch(c, entry);
+		if (++c->rank[entry] >= HS_LFU_MAX)
+			hs_cache_halve(c, set);
 		break;
 	case HS_ORACLE:
 		c->rank[entry] = next;
@@ -183,6 +185,25 @@ void hs_cache_touch_slow(struct hs_cache *c, uint64_t entry, uint64_t next)
 	default:
 		break;
 	}
+}
+
+/* The least of n numbers, four at a time. */
+static uint64_t least(const uint64_t *v, uint32_t n)
+{
+	uint64_t a = v[0], b = a, c = a, d = a;
+	uint32_t i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		a = v[i] < a ? v[i] : a;
+		b = v[i + 1] < b ? v[i + 1] : b;
+		c = v[i + 2] < c ? v[i + 2] : c;
+		d = v[i + 3] < d ? v[i + 3] : d;
+	}
+	for (; i < n; i++)
+		a = v[i] < a ? v[i] : a;
+	a = b < a ? b : a;
+	c = d < c ? d : c;
+	return c < a ? c : a;
 }
 
 /* Way of the victim in a full set. */
@@ -195,9 +216,7 @@ static uint32_t victim(struct hs_cache *c, uint32_t set)
 	case HS_LRU:
 		if (c->indexed)
 			return c->oldest[set] - set * c->ways;
-		for (uint32_t i = 1; i < c->ways; i++)
-			best = rank[i] < rank[best] ? i : best;
-		return best;
+		return least(rank, c->ways) & (HS_CACHE_SCAN - 1);
 	case HS_ORACLE:
 		for (uint32_t i = 1; i < c->ways; i++)
 			best = rank[i] > rank[best] ? i : best;
@@ -236,9 +255,11 @@ uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_
 		}
 	}
 	c->key[e] = key;
+	if (!c->indexed)
+		c->tag[(size_t)set * HS_CACHE_SCAN + (e - first)] = hs_cache_tag(key);
 	switch (c->policy) {
 	case HS_LRU:
-		c->rank[e] = ++c->clock;
+		c->rank[e] = ++c->clock << 4 | (e - first);
 		break;
 	case HS_ORACLE:
 		c->rank[e] = next;
@@ -254,12 +275,26 @@ uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_
 	return old;
 }
 
+void hs_cache_miss(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)
+{
+	uint32_t tenant = hs_key_tenant(key);
+
+	c->stats.miss++;
+	if (!(c->domains[tenant / 64] >> tenant % 64 & 1)) {
+		c->domains[tenant / 64] |= 1ull << tenant % 64;
+		c->nr_domains++;
+	}
+	if (hs_cache_insert(c, set, key, next) != HS_NO_KEY)
+		c->stats.conflict++;
+}
+
 /* --- forgetting ------------------------------------------------------------------- */
 
 /* Forget an entry; the last one of its set moves into its place. */
 static void drop(struct hs_cache *c, uint32_t set, uint64_t e)
 {
-	uint64_t last = (uint64_t)set * c->ways + --c->used[set];
+	uint64_t first = (uint64_t)set * c->ways, last = first + --c->used[set];
+	uint8_t *tag = c->tag + (size_t)set * HS_CACHE_SCAN;
 
 	if (c->indexed) {
 		bucket_clear(c, bucket_of(c, set, c->key[e]));
@@ -268,7 +303,11 @@ static void drop(struct hs_cache *c, uint32_t set, uint64_t e)
 	if (e != last) {
 		c->key[e] = c->key[last];
 		c->rank[e] = c->rank[last];
-		if (c->indexed) {
+		if (!c->indexed) {
+			tag[e - first] = tag[last - first];
+			if (c->policy == HS_LRU)
+				c->rank[e] = c->rank[last] >> 4 << 4 | (e - first);
+		} else {
 			uint32_t newer = c->newer[last], older = c->older[last];
 
 			c->bucket[bucket_of(c, set, c->key[last])] = e + 1;
@@ -278,6 +317,8 @@ static void drop(struct hs_cache *c, uint32_t set, uint64_t e)
 			*(older == NONE ? &c->oldest[set] : &c->newer[older]) = e;
 		}
 	}
+	if (!c->indexed)
+		tag[last - first] = 0;
 	c->key[last] = HS_NO_KEY;
 }
 

@@ -8,14 +8,19 @@
  * choose a group of sets and the address the set within it. A number of sets or
  * groups that is no power of two is rounded down, as in the original.
  *
- * Up to HS_CACHE_SCAN ways a set is searched by comparing its keys; beyond that
- * a hash index finds the key and, for LRU, a list the victim.
+ * Up to HS_CACHE_SCAN ways, each entry has a tag of one byte, so that one vector
+ * comparison finds the candidates of a set; beyond that a hash index finds the
+ * key and, for LRU, a list the victim.
  */
 #ifndef HS_CACHE_H
 #define HS_CACHE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "../lib/ax_err.h"
 #include "hs_rng.h"
@@ -25,7 +30,7 @@
 #define HS_TENANT_BITS	19
 #define HS_TENANTS_MAX	(1u << HS_TENANT_BITS)
 #define HS_NO_KEY	UINT64_MAX	/* no key: its tenant number is not given out */
-#define HS_CACHE_SCAN	32
+#define HS_CACHE_SCAN	16
 #define HS_CACHE_MAX	(1u << 24)	/* entries of one cache */
 #define HS_LFU_MAX	15		/* a counter that gets here halves all of its set */
 
@@ -51,8 +56,10 @@ struct hs_cache {
 	uint8_t group_shift, addr_shift;
 	uint8_t policy;
 	bool indexed;
+	bool plain;			/* LRU and not indexed: what is worth a fast path */
 	uint64_t *key;
-	uint64_t *rank;		/* LRU: time of use; LFU: count; oracle: next use */
+	uint8_t *tag;		/* [sets][HS_CACHE_SCAN], 0: free; not if indexed */
+	uint64_t *rank;		/* LRU: time of use << 4 | way; LFU: count; oracle: next use */
 	uint64_t clock;
 	uint32_t *used;		/* entries filled of each set: they fill from the front */
 	/* indexed only */
@@ -98,73 +105,114 @@ static inline uint32_t hs_cache_set(const struct hs_cache *c, uint32_t did, uint
 	return (did & c->group_mask) << c->group_shift | ((addr >> c->addr_shift) & c->set_mask);
 }
 
+static inline uint8_t hs_cache_tag(uint64_t key)
+{
+	return (key * 0x9e3779b97f4a7c15ull) >> 56 | 1;
+}
+
+/* One bit for each way of a set that may have the tag; others may be set too. */
+static inline uint32_t hs_cache_match(const uint8_t *tags, uint8_t tag)
+{
+#ifdef __SSE2__
+	__m128i have = _mm_loadu_si128((const __m128i *)tags);
+
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(have, _mm_set1_epi8(tag)));
+#else
+	uint32_t match = 0;
+
+	for (unsigned int i = 0; i < HS_CACHE_SCAN; i++)
+		match |= (uint32_t)(tags[i] == tag) << i;
+	return match;
+#endif
+}
+
 /* Entry number of the key, or -1. Changes nothing. */
 int64_t hs_cache_find_indexed(const struct hs_cache *c, uint32_t set, uint64_t key);
 
-static inline int64_t hs_cache_find(const struct hs_cache *c, uint32_t set, uint64_t key)
+/* @tag: hs_cache_tag(key), for callers that know it already. */
+static inline int64_t hs_cache_find_tag(const struct hs_cache *c, uint32_t set, uint64_t key,
+					uint8_t tag)
 {
-	const uint64_t *k = c->key + (uint64_t)set * c->ways;
+	uint64_t first = (uint64_t)set * c->ways;
+	uint32_t match;
 
-	if (c->indexed)
+	if (__builtin_expect(c->indexed, 0))
 		return hs_cache_find_indexed(c, set, key);
-	for (uint32_t i = 0; i < c->ways; i++) {
-		if (k[i] == key)
-			return k + i - c->key;
+	match = hs_cache_match(c->tag + (size_t)set * HS_CACHE_SCAN, tag);
+	for (; match; match &= match - 1) {
+		uint64_t e = first + __builtin_ctz(match);
+
+		if (__builtin_expect(c->key[e] == key, 1))
+			return e;
 	}
 	return -1;
 }
 
-/* The entry was used; @next: trace index of its next use (oracle only). */
-void hs_cache_touch_slow(struct hs_cache *c, uint64_t entry, uint64_t next);
-
-static inline void hs_cache_touch(struct hs_cache *c, uint64_t entry, uint64_t next)
+static inline int64_t hs_cache_find(const struct hs_cache *c, uint32_t set, uint64_t key)
 {
-	if (c->policy == HS_LRU && !c->indexed)
-		c->rank[entry] = ++c->clock;
+	return hs_cache_find_tag(c, set, key, hs_cache_tag(key));
+}
+
+/* Halve the counters of a set (LFU). */
+void hs_cache_halve(struct hs_cache *c, uint32_t set);
+void hs_cache_touch_slow(struct hs_cache *c, uint32_t set, uint64_t entry, uint64_t next);
+
+/* The entry was used; @next: trace index of its next use (oracle only). */
+static inline void hs_cache_touch(struct hs_cache *c, uint32_t set, uint64_t entry, uint64_t next)
+{
+	if (c->plain)
+		c->rank[entry] = ++c->clock << 4 | (entry - (uint64_t)set * c->ways);
 	else
-		hs_cache_touch_slow(c, entry, next);
+		hs_cache_touch_slow(c, set, entry, next);
 }
 
 /* Look for the key, without allocating; a hit is a use. Counted as a lookup. */
-static inline bool hs_cache_probe(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)
+static inline bool hs_cache_probe_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag,
+				      uint64_t next)
 {
 	int64_t e;
 
-	if (!c->size || (e = hs_cache_find(c, set, key)) < 0) {
+	if (!c->size || (e = hs_cache_find_tag(c, set, key, tag)) < 0) {
 		c->stats.lookup_miss++;
 		return false;
 	}
 	c->stats.lookup_hit++;
-	hs_cache_touch(c, e, next);
+	hs_cache_touch(c, set, e, next);
 	return true;
+}
+
+static inline bool hs_cache_probe(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)
+{
+	return hs_cache_probe_tag(c, set, key, hs_cache_tag(key), next);
 }
 
 /* Put a key that is not there; returns the key that had to go or HS_NO_KEY. */
 uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next);
+/* An allocating access that missed. */
+void hs_cache_miss(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next);
 
 /* The allocating access: true if the key was there already. Counted. */
-static inline bool hs_cache_access(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)
+static inline bool hs_cache_access_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag,
+				       uint64_t next)
 {
 	int64_t e;
-	uint32_t tenant = hs_key_tenant(key);
 
 	if (!c->size)
 		return false;
 	c->row[set]++;
-	e = hs_cache_find(c, set, key);
-	if (e >= 0) {
-		c->stats.hit++;
-		hs_cache_touch(c, e, next);
-		return true;
+	e = hs_cache_find_tag(c, set, key, tag);
+	if (e < 0) {
+		hs_cache_miss(c, set, key, next);
+		return false;
 	}
-	c->stats.miss++;
-	if (!(c->domains[tenant / 64] >> tenant % 64 & 1)) {
-		c->domains[tenant / 64] |= 1ull << tenant % 64;
-		c->nr_domains++;
-	}
-	if (hs_cache_insert(c, set, key, next) != HS_NO_KEY)
-		c->stats.conflict++;
-	return false;
+	c->stats.hit++;
+	hs_cache_touch(c, set, e, next);
+	return true;
+}
+
+static inline bool hs_cache_access(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)
+{
+	return hs_cache_access_tag(c, set, key, hs_cache_tag(key), next);
 }
 
 /* Forget one key; all keys that @match accepts. Return the number forgotten. */

@@ -9,7 +9,6 @@
 #include "hs_config.h"
 
 static const char *const models[] = { "compat", "model", NULL };
-static const char *const ties[] = { "heap", "fifo", NULL };
 static const char *const fulls[] = { "drop", "wait", NULL };
 static const char *const units[] = { "translation", "packet", NULL };
 static const char *const orders[] = { "ooo", "inorder", NULL };
@@ -46,8 +45,6 @@ static const char *const bools[] = { "false", "true", NULL };
 const struct hs_config_key hs_config_keys[] = {
 	WORD("model", model, models, false,
 	     "compat: the original's, with its defects; model: corrected"),
-	WORD("ties", ties, ties, false,
-	     "compat: order of events of the same nanosecond: the original's heap, or first come first served"),
 	U64("seed", seed, 0, U64_MAX, false, "", "Of everything random"),
 	U32("tenants", tenants, 0, HS_TENANTS_MAX - 1, false, "",
 	    "Only the first so many tenants that the trace has; 0: all"),

@@ -17,7 +17,6 @@
 
 enum hs_model { HS_COMPAT, HS_MODEL };
 enum hs_order { HS_OUT_OF_ORDER, HS_IN_ORDER };
-enum hs_tie { HS_TIE_HEAP, HS_TIE_FIFO };
 enum hs_full { HS_FULL_DROP, HS_FULL_WAIT };
 enum hs_unit { HS_UNIT_TRANSLATION, HS_UNIT_PACKET };
 enum hs_walk { HS_WALK_NESTED, HS_WALK_SECOND, HS_WALK_FIRST };
@@ -31,7 +30,7 @@ enum hs_inval { HS_INVAL_NONE, HS_INVAL_STRICT, HS_INVAL_DEFERRED };
 
 /* Numbers are uint32_t, uint64_t or double; words and switches uint32_t. */
 struct hs_config {
-	uint32_t model, ties;
+	uint32_t model;
 	uint64_t seed;
 
 	/* what of the trace */

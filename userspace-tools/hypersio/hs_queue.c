@@ -1,49 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
 #include <string.h>
 
 #include "hs_queue.h"
 
-#define FIRST 64	/* events a lane has room for at first */
+#define FIRST 256	/* events that a queue has room for at first */
 
 int hs_queue_init(struct hs_queue *q)
 {
 	memset(q, 0, sizeof(*q));
-	q->ready = HS_IDLE;
-	for (unsigned int i = 0; i < HS_LANES; i++) {
-		q->due[i] = HS_IDLE;
-		q->lane[i].mask = FIRST - 1;
-		q->lane[i].ev = malloc(FIRST * sizeof(*q->lane[i].ev));
-		if (!q->lane[i].ev) {
-			hs_queue_free(q);
-			return -1;
-		}
-	}
-	return 0;
+	q->mask = FIRST - 1;
+	q->ev = calloc(FIRST, sizeof(*q->ev));
+	return q->ev ? 0 : -1;
 }
 
 void hs_queue_free(struct hs_queue *q)
 {
-	for (unsigned int i = 0; i < HS_LANES; i++)
-		free(q->lane[i].ev);
+	free(q->ev);
 	memset(q, 0, sizeof(*q));
 }
 
-int hs_lane_grow(struct hs_lane *l)
+int hs_queue_grow(struct hs_queue *q)
 {
-	uint32_t old = l->mask + 1, n = l->tail - l->head;
-	struct hs_event *ev;
+	uint32_t n = q->tail - q->head;
+	uint64_t *ev = calloc(2 * ((size_t)q->mask + 1), sizeof(*ev));
 
-	if (old >= HS_QUEUE_MAX)
-		return -1;
-	ev = malloc(2 * (size_t)old * sizeof(*ev));
 	if (!ev)
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
-		ev[i] = l->ev[(l->head + i) & l->mask];
-	free(l->ev);
-	l->ev = ev;
-	l->head = 0;
-	l->tail = n;
-	l->mask = 2 * old - 1;
+		ev[i] = q->ev[(q->head + i) & q->mask];
+	free(q->ev);
+	q->ev = ev;
+	q->head = 0;
+	q->tail = n;
+	q->mask = 2 * q->mask + 1;
 	return 0;
 }

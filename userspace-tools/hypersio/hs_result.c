@@ -384,14 +384,14 @@ void hs_result_print_original(const struct hs_result *r, const struct hs_config 
 	original_config(f, "IOTLB", &config->iotlb);
 	original_config(f, "L2PAGE", &config->l2);
 	original_config(f, "L3PAGE", &config->l3);
-	fprintf(f, RULE "Time elapsed : %13llu ns\nRequests translated:  %llu\n"
-		"Pkts dropped: %11llu\n[Mb/s] for 1542B pkts: %llu\n" RULE "Per Flow Statistics:\n",
+	fprintf(f, RULE "Time elapsed :        %llu ns\nRequests translated:  %llu\n"
+		"Pkts dropped:         %llu\n[Mb/s] for 1542B pkts: %llu\n" RULE "Per Flow Statistics:\n",
 		(unsigned long long)r->ns, (unsigned long long)r->translations,
 		(unsigned long long)r->drops, (unsigned long long)r->mbps);
 	for (uint32_t i = 0; i < r->nr_tenants; i++) {
 		const struct hs_tenant_result *t = &r->tenant[i];
 
-		fprintf(f, "DID: 0x%6x, Time: %6llu ns, Trans #: %6llu, BW %6llu Mb/s\n", t->did,
+		fprintf(f, "DID: 0x%6x, Time: %llu ns, Trans #: %6llu, BW %6llu Mb/s\n", t->did,
 			(unsigned long long)(t->end - t->start),
 			(unsigned long long)t->translations,
 			(unsigned long long)tenant_mbps(t, config));
