@@ -11,6 +11,20 @@
 #include "hs_config.h"
 #include "hypersio.h"
 
+static const struct ax_opt collect_opts[] = {
+	{ "out", 'o', "DIR", "directory for the log", NULL },
+	{ "test", 't', "iperf3|sockperf|http", "traffic: bulk, request/response, web pages (default iperf3)",
+	  "iperf3 sockperf http" },
+	{ "tenants", 'n', "N", "tenants, each with a network device: 1 to 16 (default 2)", "" },
+	{ "time", 'T', "SECONDS", "of traffic (default 3)", "" },
+	{ "limit", 'L', "N", "keep only the first N translations", "" },
+	{ "nic", 'N', "e1000|e1000e|virtio", "the tenants' network devices (default e1000)",
+	  "e1000 e1000e virtio" },
+	{ "strict", 's', NULL, "a kernel that invalidates at each unmap, not in batches", NULL },
+	{ "lab", 'l', "FILE", "the lab's program (default: tests/lab/lab of the repository)", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_opt trace_opts[] = {
 	{ "logs", 'l', "PATTERN", "logs of hypersio collect or of the original; may be repeated", NULL },
 	{ "tenants", 'n', "N", "tenants of the trace", "" },
@@ -71,6 +85,8 @@ static const struct ax_opt keys_opts[] = {
 };
 
 static const struct ax_cmd cmds[] = {
+	{ "collect", NULL, NULL, "Log the translations of tenants that do real traffic in the lab", 0,
+	  0, collect_opts, hypersio_collect },
 	{ "trace", NULL, "[LOG...]", "Build a trace of many tenants from logs of a few devices", 0, -1,
 	  trace_opts, hypersio_trace },
 	{ "convert", NULL, "TRACE FILE", "Write a trace in the other format", 2, 2, convert_opts,
