@@ -193,6 +193,12 @@ static uint64_t least(const uint64_t *v, uint32_t n)
 	uint64_t a = v[0], b = a, c = a, d = a;
 	uint32_t i = 0;
 
+	if (n >= 4) {
+		b = v[1];
+		c = v[2];
+		d = v[3];
+		i = 4;
+	}
 	for (; i + 4 <= n; i += 4) {
 		a = v[i] < a ? v[i] : a;
 		b = v[i + 1] < b ? v[i + 1] : b;
@@ -259,7 +265,7 @@ uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_
 		c->tag[(size_t)set * HS_CACHE_SCAN + (e - first)] = hs_cache_tag(key);
 	switch (c->policy) {
 	case HS_LRU:
-		c->rank[e] = ++c->clock << 4 | (e - first);
+		c->rank[e] = (c->clock += HS_CACHE_SCAN) | ((e - first) & (HS_CACHE_SCAN - 1));
 		break;
 	case HS_ORACLE:
 		c->rank[e] = next;
@@ -275,6 +281,23 @@ uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_
 	return old;
 }
 
+/* Insertion into a plain cache: hs_cache_insert() without what it need not ask. */
+static bool insert_plain(struct hs_cache *c, uint32_t set, uint64_t key)
+{
+	uint64_t first = (uint64_t)set * c->ways;
+	uint32_t way = c->used[set];
+	bool evicts = way == c->ways;
+
+	if (evicts)
+		way = least(c->rank + first, c->ways) & (HS_CACHE_SCAN - 1);
+	else
+		c->used[set]++;
+	c->key[first + way] = key;
+	c->tag[(size_t)set * HS_CACHE_SCAN + way] = hs_cache_tag(key);
+	c->rank[first + way] = (c->clock += HS_CACHE_SCAN) | way;
+	return evicts;
+}
+
 void hs_cache_miss(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)
 {
 	uint32_t tenant = hs_key_tenant(key);
@@ -284,8 +307,10 @@ void hs_cache_miss(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next
 		c->domains[tenant / 64] |= 1ull << tenant % 64;
 		c->nr_domains++;
 	}
-	if (hs_cache_insert(c, set, key, next) != HS_NO_KEY)
-		c->stats.conflict++;
+	if (c->plain)
+		c->stats.conflict += insert_plain(c, set, key);
+	else
+		c->stats.conflict += hs_cache_insert(c, set, key, next) != HS_NO_KEY;
 }
 
 /* --- forgetting ------------------------------------------------------------------- */

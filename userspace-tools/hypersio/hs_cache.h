@@ -59,7 +59,7 @@ struct hs_cache {
 	bool plain;			/* LRU and not indexed: what is worth a fast path */
 	uint64_t *key;
 	uint8_t *tag;		/* [sets][HS_CACHE_SCAN], 0: free; not if indexed */
-	uint64_t *rank;		/* LRU: time of use << 4 | way; LFU: count; oracle: next use */
+	uint64_t *rank;		/* LRU: time of use * 16 + way; LFU: count; oracle: next use */
 	uint64_t clock;
 	uint32_t *used;		/* entries filled of each set: they fill from the front */
 	/* indexed only */
@@ -161,7 +161,7 @@ void hs_cache_touch_slow(struct hs_cache *c, uint32_t set, uint64_t entry, uint6
 static inline void hs_cache_touch(struct hs_cache *c, uint32_t set, uint64_t entry, uint64_t next)
 {
 	if (c->plain)
-		c->rank[entry] = ++c->clock << 4 | (entry - (uint64_t)set * c->ways);
+		c->rank[entry] = (c->clock += HS_CACHE_SCAN) | (entry - (uint64_t)set * c->ways);
 	else
 		hs_cache_touch_slow(c, set, entry, next);
 }

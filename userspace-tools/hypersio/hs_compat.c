@@ -132,8 +132,7 @@ int issue(struct core *c, bool in_order, uint64_t now)
 		}
 		s->start = now;
 		s->nominal = cc_access(c, s, false) ? NS_CC_HIT : NS_CC_MISS;
-		if (push(c, in_order, STAGE_CC, now + s->nominal, number))
-			return -1;
+		push(c, in_order, STAGE_CC, now + s->nominal, number);
 		c->in_flight++;
 	}
 	return 0;
@@ -146,7 +145,6 @@ int stage_cc(struct core *c, bool in_order, uint64_t now)
 	struct slot *s = &c->slot[number];
 	const struct page *p = &s->page;
 	bool hit, buffered;
-	int ret;
 
 	cc_access(c, s, true);
 	hit = hs_cache_probe_tag(&c->iotlb, p->set, p->key, p->tag, p->next);
@@ -154,16 +152,16 @@ int stage_cc(struct core *c, bool in_order, uint64_t now)
 	if (hit || buffered) {
 		c->result->class[hit ? HS_CLASS_IOTLB : HS_CLASS_BUFFER]++;
 		s->nominal += NS_IOTLB;
-		ret = push(c, in_order, STAGE_FILL, now + NS_IOTLB - 1, number);
+		push(c, in_order, STAGE_FILL, now + NS_IOTLB - 1, number);
 	} else {
 		s->nominal += NS_PCIE;
-		ret = push(c, in_order, STAGE_WALK, now + NS_PCIE, number);
+		push(c, in_order, STAGE_WALK, now + NS_PCIE, number);
 	}
-	return ret ? ret : predict(c, in_order, number, now);
+	return predict(c, in_order, number, now);
 }
 
 static inline __attribute__((always_inline))
-int stage_walk(struct core *c, bool in_order, uint64_t now)
+void stage_walk(struct core *c, bool in_order, uint64_t now)
 {
 	uint32_t number = pop(c, in_order, STAGE_WALK, now), accesses;
 	struct slot *s = &c->slot[number];
@@ -176,11 +174,13 @@ int stage_walk(struct core *c, bool in_order, uint64_t now)
 		r->class[l2 ? HS_CLASS_L2 : l3 ? HS_CLASS_L3 : HS_CLASS_WALK]++;
 	if (l2 && p->level >= 2) {
 		s->nominal += NS_PAGE_CACHE + NS_PCIE;
-		return push(c, in_order, STAGE_FILL, now + NS_PAGE_CACHE + NS_PCIE - 1, number);
+		push(c, in_order, STAGE_FILL, now + NS_PAGE_CACHE + NS_PCIE - 1, number);
+		return;
 	}
 	if (!l2 && l3 && p->level >= 3) {
 		s->nominal += NS_PAGE_CACHE;
-		return push(c, in_order, STAGE_FILL, now + NS_PAGE_CACHE - 1, number);
+		push(c, in_order, STAGE_FILL, now + NS_PAGE_CACHE - 1, number);
+		return;
 	}
 	accesses = l2 ? 2 - p->level : l3 ? 3 - p->level : p->level;
 	s->nominal += accesses * NS_DRAM + NS_PCIE;
@@ -191,11 +191,11 @@ int stage_walk(struct core *c, bool in_order, uint64_t now)
 		if (accesses > r->most_accesses)
 			r->most_accesses = accesses;
 	}
-	return push(c, in_order, STAGE_END, now + accesses * NS_DRAM - 1, number);
+	push(c, in_order, STAGE_END, now + accesses * NS_DRAM - 1, number);
 }
 
 static inline __attribute__((always_inline))
-int stage_end(struct core *c, bool in_order, uint64_t now)
+void stage_end(struct core *c, bool in_order, uint64_t now)
 {
 	uint32_t number = pop(c, in_order, STAGE_END, now);
 	const struct page *p = &c->slot[number].page;
@@ -204,7 +204,7 @@ int stage_end(struct core *c, bool in_order, uint64_t now)
 		hs_cache_access_tag(&c->l2, p->l2_set, p->l2_key, p->l2_tag, p->next);
 	if (p->may & MAY_L3)
 		hs_cache_access_tag(&c->l3, p->l3_set, p->l3_key, p->l3_tag, p->next);
-	return push(c, in_order, STAGE_FILL, now + NS_PCIE, number);
+	push(c, in_order, STAGE_FILL, now + NS_PCIE, number);
 }
 
 static inline __attribute__((always_inline))
@@ -275,12 +275,10 @@ int run(struct core *c, bool in_order)
 				return -1;
 			break;
 		case STAGE_WALK + 1:
-			if (stage_walk(c, in_order, now))
-				return -1;
+			stage_walk(c, in_order, now);
 			break;
 		case STAGE_END + 1:
-			if (stage_end(c, in_order, now))
-				return -1;
+			stage_end(c, in_order, now);
 			break;
 		default:
 			/* slots that went by while the buffer was full, this nanosecond's too */

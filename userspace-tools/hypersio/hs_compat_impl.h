@@ -91,7 +91,7 @@ struct core {
 
 	uint64_t left;		/* packets that may still start */
 	uint64_t record, end;
-	uint64_t nominal_sum, popped[STAGES];
+	uint64_t nominal_sum;
 	uint32_t in_flight;
 	bool eof, end_empty;	/* end of trace seen; with nothing under way then */
 };
@@ -112,22 +112,23 @@ static inline uint32_t new_slot(struct core *c)
 	return c->free_slot[--c->nr_free];
 }
 
+/* @due: later than now, so also later than the stage's last event. */
 static inline __attribute__((always_inline))
-int push(struct core *c, bool in_order, unsigned int stage, uint64_t due, uint32_t number)
+void push(struct core *c, bool in_order, unsigned int stage, uint64_t due, uint32_t number)
 {
 	if (hs_queue_push(&c->q[stage], in_order, due, number))
-		return ax_fail(c->msg, "out of memory");
-	c->ready[stage] = hs_queue_ready(&c->q[stage]) << 3 | (stage + 1);
-	return 0;
+		c->ready[stage] = due << 3 | (stage + 1);
 }
 
+/* A stage takes one event a nanosecond. */
 static inline __attribute__((always_inline))
 uint32_t pop(struct core *c, bool in_order, unsigned int stage, uint64_t now)
 {
-	uint32_t number = hs_queue_pop(&c->q[stage], in_order, now);
+	uint32_t number = hs_queue_pop(&c->q[stage], in_order);
+	uint64_t due = hs_queue_due(&c->q[stage]);
 
-	c->ready[stage] = hs_queue_ready(&c->q[stage]) << 3 | (stage + 1);
-	c->popped[stage]++;
+	due = due > now ? due : now + 1;
+	c->ready[stage] = due << 3 | (stage + 1);
 	return number;
 }
 

@@ -101,8 +101,7 @@ int predict(struct core *c, bool in_order, uint32_t demand, uint64_t now)
 		s->source = PREFETCH;
 		s->nominal = 0;
 		c->result->prefetches++;
-		if (push(c, in_order, STAGE_WALK, now + NS_PCIE + NS_DRAM, number))
-			return -1;
+		push(c, in_order, STAGE_WALK, now + NS_PCIE + NS_DRAM, number);
 		at = at + 1 == length ? 0 : at + 1;
 	}
 	return 0;

@@ -30,6 +30,11 @@ int hs_compat_grow_slots(struct core *c)
 	for (uint32_t i = n; i-- > c->nr_slots;)
 		c->free_slot[c->nr_free++] = i;
 	c->nr_slots = n;
+	/* so that no queue can be full */
+	for (unsigned int i = 0; i < STAGES; i++) {
+		if (hs_queue_reserve(&c->q[i], n + 1))
+			return ax_fail(c->msg, "out of memory");
+	}
 	return 0;
 }
 
@@ -141,15 +146,14 @@ static void bounds(const struct core *c, struct hs_bounds *b)
 	double slot = PACKET_BITS / (uint32_t)g->gbps, n = (g->ptb + PACKET - 1) / PACKET;
 	double bits = (double)PACKET_BITS / PACKET, translations = c->result->translations;
 	double miss = NS_CC_HIT + 2 * NS_PCIE + NS_DRAM - 1 + (PACKET - 1);
-	uint64_t busiest = 1;
+	double walks = c->result->l2.n.lookup_hit + c->result->l2.n.lookup_miss;
+	double fills = c->result->translations + c->result->buffer_fill;
 
-	for (unsigned int i = 0; i < STAGES; i++)
-		busiest = c->popped[i] > busiest ? c->popped[i] : busiest;
 	b->line = PACKET_BITS / slot / g->gbps;
 	b->ptb = translations ? (g->ptb + PACKET - 1) * bits / g->gbps /
 		(c->nominal_sum / translations - 1) : INFINITY;
 	b->walkers = b->inval = INFINITY;
-	b->port = translations / busiest * bits / g->gbps;
+	b->port = translations / fmax(walks, fmax(fills, 1)) * bits / g->gbps;
 	b->all_hit = b->line;
 	b->all_miss = fmin(b->line, n * PACKET_BITS / (ceil(miss / slot) * slot) / g->gbps);
 }

@@ -20,19 +20,24 @@ void hs_queue_free(struct hs_queue *q)
 	memset(q, 0, sizeof(*q));
 }
 
-int hs_queue_grow(struct hs_queue *q)
+int hs_queue_reserve(struct hs_queue *q, size_t events)
 {
-	uint32_t n = q->tail - q->head;
-	uint64_t *ev = calloc(2 * ((size_t)q->mask + 1), sizeof(*ev));
+	size_t n = q->tail - q->head, room = q->mask + 1;
+	uint64_t *ev;
 
+	while (room < events)
+		room *= 2;
+	if (room == q->mask + 1)
+		return 0;
+	ev = calloc(room, sizeof(*ev));
 	if (!ev)
 		return -1;
-	for (uint32_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		ev[i] = q->ev[(q->head + i) & q->mask];
 	free(q->ev);
 	q->ev = ev;
 	q->head = 0;
 	q->tail = n;
-	q->mask = 2 * q->mask + 1;
+	q->mask = room - 1;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #define HS_QUEUE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define HS_SLOT_BITS	20
@@ -23,21 +24,22 @@
 
 struct hs_queue {
 	uint64_t *ev;
-	uint32_t head, tail;	/* FIFO: free running; heap: head 0, tail its length */
-	uint32_t mask;		/* room - 1 */
-	uint64_t next;		/* when the stage can take an event again */
+	size_t head, tail;	/* FIFO: free running; heap: head 0, tail its length */
+	size_t mask;		/* room - 1 */
 };
 
 int hs_queue_init(struct hs_queue *q);	/* -1: out of memory */
 void hs_queue_free(struct hs_queue *q);
-int hs_queue_grow(struct hs_queue *q);	/* -1: out of memory */
+/* Make room for so many events: a push does not look. -1: out of memory. */
+int hs_queue_reserve(struct hs_queue *q, size_t events);
 
-static inline void hs_heap_up(uint64_t *h, uint32_t hole, uint64_t v)
+/* Put @v at @hole or above; returns where. */
+static inline size_t hs_heap_up(uint64_t *h, size_t hole, uint64_t v)
 {
 	const uint64_t limit = v | HS_SLOT_MASK;
 
 	while (hole) {
-		uint32_t parent = (hole - 1) / 2;
+		size_t parent = (hole - 1) / 2;
 
 		if (h[parent] <= limit)
 			break;
@@ -45,63 +47,53 @@ static inline void hs_heap_up(uint64_t *h, uint32_t hole, uint64_t v)
 		hole = parent;
 	}
 	h[hole] = v;
+	return hole;
 }
 
-static inline uint64_t hs_heap_pop(uint64_t *h, uint32_t *length)
+/* The hole at the top sinks to a leaf, then the last event rises from there. */
+static inline uint64_t hs_heap_pop(uint64_t *h, size_t *length)
 {
-	uint32_t len = --*length, hole = 0, second = 0, inner = (len - 1) / 2;
+	size_t len = --*length, hole = 0, inner = len / 2;
 	uint64_t top = h[0], v = h[len];
 
-	if (!len)
-		return top;
-	while (second < inner) {
-		second = 2 * (second + 1);
-		second -= h[second] > (h[second - 1] | HS_SLOT_MASK);
-		h[hole] = h[second];
-		hole = second;
-	}
-	if (!(len & 1) && second == (len - 2) / 2) {
-		second = 2 * (second + 1);
-		h[hole] = h[second - 1];
-		hole = second - 1;
+	h[len] = UINT64_MAX;	/* the right child that the last inner node may lack */
+	while (hole < inner) {
+		size_t child = 2 * hole + 2;
+
+		child -= h[child] > (h[child - 1] | HS_SLOT_MASK);
+		h[hole] = h[child];
+		hole = child;
 	}
 	hs_heap_up(h, hole, v);
 	return top;
 }
 
-/* When the stage can take the next event, or HS_IDLE. */
-static inline uint64_t hs_queue_ready(const struct hs_queue *q)
-{
-	uint64_t due = q->ev[q->head & q->mask] >> HS_SLOT_BITS;
-
-	due = due > q->next ? due : q->next;
-	return q->head == q->tail ? HS_IDLE : due;
-}
-
-/* 0, or -1 when it cannot grow; @due at most HS_TIME_MAX. */
+/* @due: at most HS_TIME_MAX. Is it the next one now? */
 static inline __attribute__((always_inline))
-int hs_queue_push(struct hs_queue *q, bool in_order, uint64_t due, uint32_t slot)
+bool hs_queue_push(struct hs_queue *q, bool in_order, uint64_t due, uint32_t slot)
 {
 	uint64_t ev = due << HS_SLOT_BITS | slot;
 
-	if (__builtin_expect(q->tail - q->head > q->mask, 0) && hs_queue_grow(q))
-		return -1;
 	if (in_order) {
-		q->ev[q->tail++ & q->mask] = ev;
-	} else {
-		hs_heap_up(q->ev, q->tail++, ev);
+		q->ev[q->tail & q->mask] = ev;
+		return q->tail++ == q->head;
 	}
-	return 0;
+	return !hs_heap_up(q->ev, q->tail++, ev);
 }
 
-/* The slot of the next event; only when hs_queue_ready() is @now. */
+/* The slot of the next event; there must be one. */
 static inline __attribute__((always_inline))
-uint32_t hs_queue_pop(struct hs_queue *q, bool in_order, uint64_t now)
+uint32_t hs_queue_pop(struct hs_queue *q, bool in_order)
 {
-	q->next = now + 1;
 	if (in_order)
 		return q->ev[q->head++ & q->mask] & HS_SLOT_MASK;
 	return hs_heap_pop(q->ev, &q->tail) & HS_SLOT_MASK;
+}
+
+/* When the next one is due, or HS_IDLE. */
+static inline uint64_t hs_queue_due(const struct hs_queue *q)
+{
+	return q->head == q->tail ? HS_IDLE : q->ev[q->head & q->mask] >> HS_SLOT_BITS;
 }
 
 #endif
