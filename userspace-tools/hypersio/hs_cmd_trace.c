@@ -33,7 +33,7 @@ static int parse_order(struct build *b, const char *text)
 {
 	static const struct {
 		const char *name;
-		enum hs_order order;
+		enum hs_weave_order order;
 	} orders[] = {
 		{ "rr", HS_ORDER_RR }, { "random", HS_ORDER_RANDOM }, { "rand", HS_ORDER_RANDOM },
 		{ "zipf", HS_ORDER_ZIPF }, { "burst", HS_ORDER_BURST }, { "log", HS_ORDER_LOG },

@@ -27,11 +27,11 @@
 
 #define HS_TENANTS_MAX	(1u << 20)
 
-enum hs_order { HS_ORDER_RR, HS_ORDER_RANDOM, HS_ORDER_ZIPF, HS_ORDER_BURST, HS_ORDER_LOG };
+enum hs_weave_order { HS_ORDER_RR, HS_ORDER_RANDOM, HS_ORDER_ZIPF, HS_ORDER_BURST, HS_ORDER_LOG };
 
 struct hs_weave_opts {
 	uint32_t tenants;	/* 1 to HS_TENANTS_MAX */
-	enum hs_order order;	/* not HS_ORDER_LOG, which is the original's only */
+	enum hs_weave_order order;	/* not HS_ORDER_LOG, which is the original's only */
 	uint32_t burst;		/* packets of a turn (mean of them for burst), from 1 on */
 	double skew;		/* of zipf, from 0 on */
 	uint64_t seed;

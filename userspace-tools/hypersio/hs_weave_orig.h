@@ -15,7 +15,7 @@ struct hs_orig_opts {
 	const char *dir;	/* for temporary files */
 	uint32_t tenants;	/* wanted, 1 to 65536 */
 	unsigned int devices;	/* of a log that count: devfn 2.0, 3.0... */
-	enum hs_order order;	/* HS_ORDER_RR, HS_ORDER_RANDOM or HS_ORDER_LOG */
+	enum hs_weave_order order;	/* HS_ORDER_RR, HS_ORDER_RANDOM or HS_ORDER_LOG */
 	uint32_t burst;		/* translations, from 1 on */
 };
 

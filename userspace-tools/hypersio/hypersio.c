@@ -84,6 +84,15 @@ static const struct ax_opt keys_opts[] = {
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
+static const struct ax_opt plot_opts[] = {
+	{ "x", 'x', "COLUMN", "what goes to the right (default tenants)", "" },
+	{ "y", 'y', "COLUMN", "what goes up (default utilization)", "" },
+	{ "by", 'b', "COLUMN,...", "a curve for each value of these", "" },
+	{ "out", 'o', "NAME", "NAME.svg and NAME.png (default: plot in DIR, or as the table)", NULL },
+	{ "title", 't', "TEXT", "heading of the picture", "" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_cmd cmds[] = {
 	{ "collect", NULL, NULL, "Log the translations of tenants that do real traffic in the lab", 0,
 	  0, collect_opts, hypersio_collect },
@@ -103,6 +112,8 @@ static const struct ax_cmd cmds[] = {
 	  hypersio_config_check },
 	{ "config", "keys", NULL, "List the keys with range, unit and meaning", 0, 0, keys_opts,
 	  hypersio_config_keys },
+	{ "plot", NULL, "DIR|TABLE", "Draw a table of runs as SVG and PNG", 1, 1, plot_opts,
+	  hypersio_plot },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL }
 };
 
