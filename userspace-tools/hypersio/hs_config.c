@@ -348,7 +348,11 @@ int hs_config_check(const struct hs_config *config, struct ax_msg *msg)
 	if (config->ns_dram_spread > config->ns_dram)
 		return ax_fail(msg, "dram.spread: %u is more than dram.ns (%u)",
 			       config->ns_dram_spread, config->ns_dram);
-	return config->model == HS_COMPAT ? check_compat(config, msg) : 0;
+	if (config->model == HS_COMPAT)
+		return check_compat(config, msg);
+	if (config->pri_rate > 0 && !config->ats)
+		return ax_fail(msg, "pri.rate: page requests need ats.enabled = true");
+	return 0;
 }
 
 void hs_config_print(const struct hs_config *config, FILE *f)
