@@ -23,13 +23,13 @@ int hypersio_config_assign(struct hs_config *config, const char *text)
 	return AX_OK;
 }
 
-int hypersio_config(const struct ax_args *args, struct hs_config *config)
+int hypersio_config_named(const struct ax_args *args, const char *name, struct hs_config *config)
 {
-	const char *name = ax_value(args, "config"), *model = ax_value(args, "model");
+	const char *model = ax_value(args, "model");
 	struct ax_msg msg;
 	int ret;
 
-	if (hs_config_load(config, name ? name : "base", &msg))
+	if (hs_config_load(config, name, &msg))
 		return ax_error("%s", msg.text);
 	if (model && hs_config_set(config, "model", model, &msg))
 		return ax_usage("--%s", msg.text);
@@ -72,7 +72,7 @@ static int print_json(json_t *value)
 
 int hypersio_run(const struct ax_args *args)
 {
-	const char *trace = ax_value(args, "trace");
+	const char *trace = ax_value(args, "trace"), *name = ax_value(args, "config");
 	bool json = ax_has(args, "json"), csv = ax_has(args, "csv");
 	bool original = ax_has(args, "original"), tenants = ax_has(args, "tenants");
 	struct hs_config config;
@@ -86,7 +86,7 @@ int hypersio_run(const struct ax_args *args)
 		return ax_usage("--json, --csv and --original exclude each other");
 	if (csv && tenants)
 		return ax_usage("--csv has no lines for tenants: use --json");
-	ret = hypersio_config(args, &config);
+	ret = hypersio_config_named(args, name ? name : "base", &config);
 	if (ret)
 		return ret;
 	if (original && config.model != HS_COMPAT)

@@ -74,6 +74,19 @@ static const struct ax_opt run_opts[] = {
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
+static const struct ax_opt explore_opts[] = {
+	{ "trace", 't', "FILE", "trace to run, unless the sweep has trace=", NULL },
+	{ "config", 'c', "NAME|FILE", "base, hypertrio, or a TOML or .cfg file, unless the sweep has config= (default base)",
+	  "base hypertrio" },
+	{ "model", 'm', "compat|model", "the original's model or the corrected one (default: the configuration's)",
+	  "compat model" },
+	{ "set", 's', "KEY=VALUE", "change a key of the configuration; may be repeated", "" },
+	{ "sweep", 'w', "SWEEP", "what to vary, e.g. 'tenants=4..1024*2 iotlb.size=64,128'", "" },
+	{ "jobs", 'j', "N", "runs at a time (default: the number of processors)", "" },
+	{ "out", 'o', "DIR", "where the results go; those that are there are kept", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_opt config_opts[] = {
 	{ "set", 's', "KEY=VALUE", "change a key; may be repeated", "" },
 	{ NULL, 0, NULL, NULL, NULL }
@@ -106,6 +119,8 @@ static const struct ax_cmd cmds[] = {
 	  hypersio_validate },
 	{ "run", NULL, NULL, "Simulate one configuration on a trace", 0, 0, run_opts,
 	  hypersio_run },
+	{ "explore", NULL, NULL, "Simulate every combination of a sweep, several at a time", 0, 0,
+	  explore_opts, hypersio_explore },
 	{ "config", "show", "NAME|FILE", "Print a configuration as TOML with every key", 1, 1,
 	  config_opts, hypersio_config_show },
 	{ "config", "check", "FILE...", "Check configuration files", 1, -1, NULL,

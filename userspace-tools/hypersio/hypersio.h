@@ -32,7 +32,7 @@ bool hypersio_number(const struct ax_args *args, const char *option, uint64_t mi
 struct hs_config;
 /* KEY=VALUE; an exit status, AX_OK to go on. */
 int hypersio_config_assign(struct hs_config *config, const char *text);
-/* --config, --model and each --set into @config; an exit status, AX_OK to go on. */
-int hypersio_config(const struct ax_args *args, struct hs_config *config);
+/* The configuration @name with --model and each --set; an exit status, AX_OK to go on. */
+int hypersio_config_named(const struct ax_args *args, const char *name, struct hs_config *config);
 
 #endif
