@@ -19,11 +19,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hs_result.h"
 #include "hypersio.h"
 
 #define COLUMNS_MAX	512
 #define SERIES_MAX	32
 #define POINTS_MAX	65536
+#define BY_MAX		16
 
 struct table {
 	char *names[COLUMNS_MAX + 1];
@@ -46,7 +48,7 @@ struct series {
 struct plot {
 	struct table table;
 	int x, y;
-	int by[8];
+	int by[BY_MAX];
 	unsigned int nr_by;
 	struct series series[SERIES_MAX];
 	unsigned int nr;
@@ -290,26 +292,81 @@ static int by_x(const void *a, const void *b)
 	return p->x < q->x ? -1 : p->x > q->x;
 }
 
-static int make_series(struct plot *p)
+static void free_series(struct plot *p)
 {
-	const struct label *label = label_of(p->table.names[p->y]);
-	unsigned int left_out = 0;
+	for (unsigned int i = 0; i < p->nr; i++) {
+		free(p->series[i].name);
+		free(p->series[i].points);
+	}
+	p->nr = 0;
+	p->merged = false;
+}
 
-	p->scale = label ? label->scale : 1;
+/* Put each run where it belongs. */
+static int sort_runs(struct plot *p, unsigned int *left_out)
+{
+	free_series(p);
+	memset(p->series, 0, sizeof(p->series));
+	*left_out = 0;
 	for (unsigned int i = 0; i < p->table.nr; i++) {
 		char **row = p->table.rows[i], name[256];
 		struct series *s;
 		double x, y;
 
 		if (!number(row[p->x], &x) || !number(row[p->y], &y)) {
-			left_out++;
+			++*left_out;
 			continue;
 		}
 		series_name(p, row, name, sizeof(name));
 		s = find_series(p, name);
 		if (!s)
-			return ax_error("more than %d curves: choose fewer columns with --by", SERIES_MAX);
+			return ax_error("more than %d curves: make a table of fewer runs, or choose other columns with --by",
+					SERIES_MAX);
 		if (add_point(p, s, x, y))
+			return AX_FAIL;
+	}
+	return AX_OK;
+}
+
+/* Is it one of what a run found out, not of what it was told? */
+static bool is_result(const char *name)
+{
+	for (const struct hs_column *c = hs_columns; c->name; c++) {
+		if (!strcmp(c->name, name))
+			return true;
+	}
+	return false;
+}
+
+/* The columns of the configuration in which runs differ tell curves apart, too. */
+static void add_varying(struct plot *p)
+{
+	const struct table *t = &p->table;
+
+	for (int c = 0; c < (int)t->columns && p->nr_by < BY_MAX; c++) {
+		bool known = c == p->x || c == p->y || is_result(t->names[c]);
+		unsigned int i = 1;
+
+		for (unsigned int k = 0; k < p->nr_by; k++)
+			known |= p->by[k] == c;
+		while (i < t->nr && !strcmp(t->rows[0][c], t->rows[i][c]))
+			i++;
+		if (!known && i < t->nr)
+			p->by[p->nr_by++] = c;
+	}
+}
+
+static int make_series(struct plot *p)
+{
+	const struct label *label = label_of(p->table.names[p->y]);
+	unsigned int left_out;
+
+	p->scale = label ? label->scale : 1;
+	if (sort_runs(p, &left_out))
+		return AX_FAIL;
+	if (p->merged) {
+		add_varying(p);
+		if (sort_runs(p, &left_out))
 			return AX_FAIL;
 	}
 	if (left_out)
@@ -319,8 +376,7 @@ static int make_series(struct plot *p)
 		return ax_error("nothing to draw: %s and %s are not numbers", p->table.names[p->x],
 				p->table.names[p->y]);
 	if (p->merged)
-		ax_warn("several runs have the same %s and --by: their mean is drawn",
-			p->table.names[p->x]);
+		ax_warn("runs that differ in nothing but their results: their mean is drawn");
 	p->x_min = INFINITY;
 	p->x_max = -INFINITY;
 	for (unsigned int i = 0; i < p->nr; i++) {
@@ -486,8 +542,8 @@ static int choose_columns(struct plot *p, const struct ax_args *args)
 	if (!copy)
 		return ax_error("out of memory");
 	for (char *name = strtok_r(copy, ",", &save); name && !ret; name = strtok_r(NULL, ",", &save)) {
-		if (p->nr_by == sizeof(p->by) / sizeof(p->by[0]))
-			ret = ax_usage("--by: more than %zu columns", sizeof(p->by) / sizeof(p->by[0]));
+		if (p->nr_by == BY_MAX)
+			ret = ax_usage("--by: more than %d columns", BY_MAX);
 		else
 			ret = find_column(&p->table, "by", name, &p->by[p->nr_by++]);
 	}
@@ -520,10 +576,7 @@ static int output_name(const struct ax_args *args, char out[PATH_MAX])
 
 static void release(struct plot *p)
 {
-	for (unsigned int i = 0; i < p->nr; i++) {
-		free(p->series[i].name);
-		free(p->series[i].points);
-	}
+	free_series(p);
 	for (unsigned int i = 0; i < p->table.nr; i++) {
 		for (unsigned int k = 0; k < p->table.columns; k++)
 			free(p->table.rows[i][k]);
