@@ -67,6 +67,7 @@ void hs_model_place(const struct model *m, struct flight *f, uint32_t did, uint6
 	const struct hs_cache *iotlb = m->config->ats ? &m->device[f->device].iotlb : &m->iotlb;
 
 	f->iova = iova;
+	f->mask = mask;
 	f->next = next;
 	f->level = level;
 	f->key = hs_key(iova & mask, f->tenant);
@@ -126,6 +127,7 @@ static int retire(struct model *m, uint32_t number, uint64_t now)
 	m->demands--;
 	if (now > m->last)
 		m->last = now;
+	m->invals_by_last = m->invals;
 	if (f.measured) {
 		struct hs_tenant_result *t = &r->tenant[f.tenant];
 
@@ -384,7 +386,7 @@ static void start_measuring(struct model *m, uint64_t now)
 	r->drops = r->accesses = r->most_accesses = r->cc_accesses = 0;
 	r->prefetches = r->prefetch_accesses = r->buffer_fill = r->buffer_same = 0;
 	r->invalidations = r->invalidated = r->page_requests = 0;
-	m->requests = m->walking = m->invals = 0;
+	m->requests = m->walking = m->invals = m->invals_by_last = 0;
 }
 
 static int slot(struct model *m, uint32_t device, uint64_t now)

@@ -43,11 +43,12 @@ enum state { FREE, DEMAND, PREFETCHED, COMMAND };
 
 /* A translation, prefetch or invalidation command under way. */
 struct flight {
-	uint64_t iova, key, l2_key, l3_key, next;
+	uint64_t iova, mask, key, l2_key, l3_key, next;
 	uint32_t set, l2_set, l3_set;
 	uint32_t tenant, source, device;
 	uint8_t state, level, from_end;	/* from_end: place in its packet, from the end */
-	bool measured, done, domain;
+	bool measured, done;
+	bool domain, range;	/* a command for all of the domain, for iova and mask */
 	bool missing, faulted;	/* its page is not present; was not, once */
 	uint64_t start, nominal;	/* nominal: latency without any queueing */
 	uint32_t generation;	/* of the tenant's flush */
@@ -115,6 +116,7 @@ struct model {
 	uint64_t packets_left, started;
 	uint64_t first, last;	/* of the measured time */
 	uint64_t nominal, walking, requests, invals;	/* sums, for the bounds */
+	uint64_t invals_by_last;	/* done when the last translation was */
 	uint32_t demands;	/* under way */
 };
 

@@ -90,15 +90,24 @@ int hs_model_unmap(struct model *m, const struct flight *f, uint64_t now)
 			     number);
 }
 
+/* A range or, with no mask, all of the domain. */
 int hs_model_unmap_record(struct model *m, const struct hs_rec *r, uint32_t tenant, uint32_t device,
 			  uint64_t now)
 {
 	struct flight f = { .tenant = tenant, .device = device };
+	uint32_t number;
 
 	if (m->config->inval == HS_INVAL_NONE)
 		return 0;
-	hs_model_place(m, &f, r->did, r->iova, r->mask, 0, r->level);
-	return hs_model_unmap(m, &f, now);
+	if (m->config->inval == HS_INVAL_DEFERRED)
+		return hs_model_unmap(m, &f, now);
+	number = new_command(m, tenant, device);
+	if (number == NONE)
+		return -1;
+	m->flight[number].range = true;
+	m->flight[number].iova = r->iova & r->mask;
+	m->flight[number].mask = r->mask;
+	return queue(m, number, now);
 }
 
 int hs_model_flush(struct model *m, uint32_t number, uint64_t now)
@@ -117,6 +126,50 @@ static bool of_tenant(uint64_t key, void *tenant)
 	return hs_key_tenant(key) == *(uint32_t *)tenant;
 }
 
+static bool in_range(uint64_t key, void *arg)
+{
+	const struct flight *f = arg;
+
+	return hs_key_tenant(key) == f->tenant &&
+		(key >> HS_TENANT_BITS << HS_PAGE_SHIFT & f->mask) == f->iova;
+}
+
+static uint64_t drop_range(struct model *m, struct hs_cache *iotlb, struct device *d,
+			   struct flight *f)
+{
+	uint64_t n = hs_cache_remove_if(iotlb, in_range, f);
+
+	n += hs_cache_remove_if(&d->buffer, in_range, f);
+	/* what points to tables goes only with all that the tables map */
+	if (f->mask >> SHIFT_2M << SHIFT_2M == f->mask)
+		n += hs_cache_remove_if(&m->l2, in_range, f);
+	if (f->mask >> SHIFT_1G << SHIFT_1G == f->mask)
+		n += hs_cache_remove_if(&m->l3, in_range, f);
+	return n;
+}
+
+static uint64_t drop_domain(struct model *m, struct hs_cache *iotlb, struct device *d,
+			    uint32_t tenant)
+{
+	return hs_cache_remove_if(iotlb, of_tenant, &tenant) +
+		hs_cache_remove_if(&d->buffer, of_tenant, &tenant) +
+		hs_cache_remove_if(&m->l2, of_tenant, &tenant) +
+		hs_cache_remove_if(&m->l3, of_tenant, &tenant);
+}
+
+static uint64_t drop_page(struct model *m, struct hs_cache *iotlb, struct device *d,
+			  const struct flight *f)
+{
+	uint64_t n = hs_cache_remove(iotlb, f->set, f->key);
+
+	n += hs_cache_remove(&d->buffer, 0, f->key);
+	if (f->level == 2)	/* there the entry is the page */
+		n += hs_cache_remove(&m->l2, f->l2_set, f->l2_key);
+	if (f->level == 3)
+		n += hs_cache_remove(&m->l3, f->l3_set, f->l3_key);
+	return n;
+}
+
 int hs_model_invalidated(struct model *m, uint32_t number, uint64_t now)
 {
 	struct flight f = m->flight[number];
@@ -124,21 +177,11 @@ int hs_model_invalidated(struct model *m, uint32_t number, uint64_t now)
 	struct hs_cache *iotlb = m->config->ats ? &d->iotlb : &m->iotlb;
 	struct hs_result *r = m->result;
 
-	if (f.domain) {
-		r->invalidated += hs_cache_remove_if(iotlb, of_tenant, &f.tenant);
-		r->invalidated += hs_cache_remove_if(&d->buffer, of_tenant, &f.tenant);
-		r->invalidated += hs_cache_remove_if(&m->l2, of_tenant, &f.tenant);
-		r->invalidated += hs_cache_remove_if(&m->l3, of_tenant, &f.tenant);
-	} else {
-		r->invalidated += hs_cache_remove(iotlb, f.set, f.key);
-		r->invalidated += hs_cache_remove(&d->buffer, 0, f.key);
-		if (f.level == 2)	/* there the entry is the page */
-			r->invalidated += hs_cache_remove(&m->l2, f.l2_set, f.l2_key);
-		if (f.level == 3)
-			r->invalidated += hs_cache_remove(&m->l3, f.l3_set, f.l3_key);
-	}
+	r->invalidated += f.domain ? drop_domain(m, iotlb, d, f.tenant) :
+		f.range ? drop_range(m, iotlb, d, &f) : drop_page(m, iotlb, d, &f);
 	r->invalidations++;
-	m->invals++;
+	/* what began before the measured time is not all in it */
+	m->invals += m->first != UINT64_MAX && now - m->config->ns_inval * PS >= m->first;
 	hs_model_drop(m, number);
 	if (m->commands-- == m->config->inval_queue) {
 		for (uint32_t i = 0; i < m->config->devices; i++) {

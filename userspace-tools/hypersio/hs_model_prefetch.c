@@ -45,7 +45,7 @@ static void remember(struct model *m, struct device *d, const struct flight *f)
 		at = s->first_used;
 		s->first_used = at + 1 == length ? 0 : at + 1;
 	}
-	u[at] = (struct used){ f->iova, ~0ull << (12 + 9 * (f->level - 1)), f->next, f->tenant,
+	u[at] = (struct used){ f->iova, f->mask, f->next, f->tenant,
 			       m->result->tenant[f->tenant].did, f->level };
 }
 

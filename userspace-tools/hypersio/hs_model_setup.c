@@ -130,8 +130,8 @@ static void bounds(const struct model *m, struct hs_bounds *b)
 	b->walkers = g->walkers && m->walking ? utilization(g, g->walkers * n / m->walking) :
 		INFINITY;
 	b->port = port > 0 && m->requests ? utilization(g, n / (m->requests * port)) : INFINITY;
-	b->inval = m->invals ? utilization(g, n / (m->invals * (double)g->ns_inval * PS)) :
-		INFINITY;
+	b->inval = m->invals_by_last ?
+		utilization(g, n / (m->invals_by_last * (double)g->ns_inval * PS)) : INFINITY;
 	if (g->ats) {
 		b->all_hit = steady(g, g->ns_iotlb * PS, 0, 0);
 		b->all_miss = steady(g, g->ns_iotlb * PS + answer + walk, walk, port);

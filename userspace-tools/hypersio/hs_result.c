@@ -97,6 +97,14 @@ double hs_bounds_min(const struct hs_bounds *b)
 	return fmin(fmin(fmin(b->line, b->ptb), fmin(b->walkers, b->port)), b->inval);
 }
 
+/* The upper end of the bucket, but never more than the largest value itself. */
+static uint64_t percentile(const struct hs_result *r, double share)
+{
+	uint64_t ns = hs_hist_percentile(&r->latency, share);
+
+	return ns < r->latency_max ? ns : r->latency_max;
+}
+
 /* --- columns ------------------------------------------------------------------------ */
 
 #define COLUMN(name, expr) \
@@ -113,10 +121,10 @@ COLUMN(jain, r->jain)
 COLUMN(bound, hs_bounds_min(&r->bounds))
 COLUMN(bound_all_hit, r->bounds.all_hit)
 COLUMN(bound_all_miss, r->bounds.all_miss)
-COLUMN(p50_ns, hs_hist_percentile(&r->latency, 0.5))
-COLUMN(p90_ns, hs_hist_percentile(&r->latency, 0.9))
-COLUMN(p99_ns, hs_hist_percentile(&r->latency, 0.99))
-COLUMN(p999_ns, hs_hist_percentile(&r->latency, 0.999))
+COLUMN(p50_ns, percentile(r, 0.5))
+COLUMN(p90_ns, percentile(r, 0.9))
+COLUMN(p99_ns, percentile(r, 0.99))
+COLUMN(p999_ns, percentile(r, 0.999))
 COLUMN(max_ns, r->latency_max)
 COLUMN(mean_ns, r->translations ? (double)r->latency_sum / r->translations : 0)
 COLUMN(class_iotlb, r->class[HS_CLASS_IOTLB])
@@ -315,10 +323,10 @@ void hs_result_print(const struct hs_result *r, const struct hs_config *config, 
 		r->translations ? (double)r->accesses / r->translations : 0,
 		(unsigned long long)r->most_accesses, (unsigned long long)r->prefetch_accesses);
 	fprintf(f, "latency        p50 %llu, p90 %llu, p99 %llu, p99.9 %llu, most %llu ns\n",
-		(unsigned long long)hs_hist_percentile(&r->latency, 0.5),
-		(unsigned long long)hs_hist_percentile(&r->latency, 0.9),
-		(unsigned long long)hs_hist_percentile(&r->latency, 0.99),
-		(unsigned long long)hs_hist_percentile(&r->latency, 0.999),
+		(unsigned long long)percentile(r, 0.5),
+		(unsigned long long)percentile(r, 0.9),
+		(unsigned long long)percentile(r, 0.99),
+		(unsigned long long)percentile(r, 0.999),
 		(unsigned long long)r->latency_max);
 	fprintf(f, "\nanswered by\n");
 	for (int i = 0; i < HS_CLASSES; i++)
