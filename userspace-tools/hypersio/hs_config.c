@@ -291,6 +291,8 @@ void hs_config_get(const struct hs_config *config, const struct hs_config_key *k
 	case HS_KEY_REAL:
 		memcpy(&d, field, sizeof(d));
 		snprintf(text, size, "%.15g", d);
+		if (strtod(text, NULL) != d)
+			snprintf(text, size, "%.17g", d);
 		break;
 	case HS_KEY_U64:
 		memcpy(&u64, field, sizeof(u64));

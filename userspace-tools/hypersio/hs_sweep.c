@@ -23,12 +23,6 @@ static int add_value(struct hs_axis *a, const char *text, size_t len, struct ax_
 	a->value[a->nr] = strndup(text, len);
 	if (!a->value[a->nr])
 		return ax_fail(msg, "out of memory");
-	for (size_t i = 0; i < a->nr; i++) {
-		if (!strcmp(a->value[i], a->value[a->nr])) {
-			free(a->value[a->nr]);
-			return ax_fail(msg, "%s: %s stands there twice", a->key, a->value[i]);
-		}
-	}
 	a->nr++;
 	return 0;
 }
@@ -83,6 +77,28 @@ static int add_values(struct hs_axis *a, const char *text, size_t len, struct ax
 	return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int check_twice(const struct hs_axis *a, struct ax_msg *msg)
+{
+	char **sorted = malloc(a->nr * sizeof(*sorted));
+	int ret = 0;
+
+	if (!sorted)
+		return ax_fail(msg, "out of memory");
+	memcpy(sorted, a->value, a->nr * sizeof(*sorted));
+	qsort(sorted, a->nr, sizeof(*sorted), by_text);
+	for (size_t i = 1; i < a->nr && !ret; i++) {
+		if (!strcmp(sorted[i - 1], sorted[i]))
+			ret = ax_fail(msg, "%s: %s stands there twice", a->key, sorted[i]);
+	}
+	free(sorted);
+	return ret;
+}
+
 /* Is there such a key, and does it take all of these values? */
 static int check_axis(const struct hs_axis *a, struct ax_msg *msg)
 {
@@ -118,7 +134,8 @@ int hs_sweep_parse(struct hs_sweep *s, const char *text, struct ax_msg *msg)
 				return ax_fail(msg, "%s stands there twice", a->key);
 		}
 		s->nr_axes++;
-		if (add_values(a, equals + 1, text + len - equals - 1, msg) || check_axis(a, msg))
+		if (add_values(a, equals + 1, text + len - equals - 1, msg) || check_twice(a, msg) ||
+		    check_axis(a, msg))
 			return -1;
 		if (a->nr > HS_SWEEP_RUNS / s->runs)
 			return ax_fail(msg, "more than %u runs", HS_SWEEP_RUNS);

@@ -13,7 +13,7 @@
 #include "hs_config.h"
 
 #define HS_SWEEP_AXES	32
-#define HS_SWEEP_RUNS	1000000
+#define HS_SWEEP_RUNS	100000
 
 struct hs_axis {
 	char key[64];		/* of hs_config_keys, "config" or "trace" */
