@@ -153,7 +153,7 @@ static void weave(const char *path)
 					   .packets = 50 };
 	const struct hs_orig_opts orig = { .dir = "/dev/shm", .tenants = 1, .devices = 24,
 					   .burst = 3 };
-	char *logs[] = { (char *)path };
+	char *const logs[] = { (char *)path };
 	struct hs_streams *s;
 	struct hs_source *w;
 	struct ax_msg msg = { "" };
@@ -237,22 +237,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char stock[] =
-	"vtd_iotlb_cc_update IOTLB context update bus 0x0 devfn 0x10 high 0x702 low 0x10181e001 gen 0 -> gen 1\n"
-	"1@2.3:vtd_iotlb_page_update IOTLB page update sid 0x10 iova 0xfffff000 slpte 0x102368003 domain 0x7\n"
+	"vtd_iotlb_cc_update bus 0x0 devfn 0x10 high 0x702 low 0x1001 gen 0 -> gen 1\n"
+	"1@2.3:vtd_iotlb_page_update sid 0x10 iova 0xfffff000 slpte 0x102368003 domain 0x7\n"
 	"1@2.3:vtd_dmar_translate dev 00:02.00 iova 0xfffff000 -> gpa 0x102368000 mask 0xfff\n"
-	"1@2.3:vtd_iotlb_page_hit IOTLB page hit sid 0x10 iova 0xffe59802 slpte 0x102298001 domain 0x7\n"
+	"1@2.3:vtd_iotlb_page_hit sid 0x10 iova 0xffe59802 slpte 0x102298001 domain 0x7\n"
 	"1@2.3:vtd_dmar_translate dev 00:02.00 iova 0xffe00000 -> gpa 0x102298000 mask 0x1fffff\n"
 	"vtd_inv_desc_iotlb_domain iotlb invalidate whole domain 0x7\n"
-	"1@2.3:vtd_iotlb_page_hit IOTLB page hit sid 0x10 iova 0xfffff00c slpte 0x102368003 domain 0x7\n"
+	"1@2.3:vtd_iotlb_page_hit sid 0x10 iova 0xfffff00c slpte 0x102368003 domain 0x7\n"
 	"vtd_inv_desc_iotlb_pages iotlb invalidate domain 0x7 addr 0xfff08000 mask 0x3\n"
-	"1@2.3:vtd_iotlb_page_hit IOTLB page hit sid 0x10 iova 0xfffff010 slpte 0x102368003 domain 0x7\n";
+	"1@2.3:vtd_iotlb_page_hit sid 0x10 iova 0xfffff010 slpte 0x102368003 domain 0x7\n";
 
 static const char patched[] =
-	"4@1.0:vtd_iotlb_cc_update IOTLB context update bus 0x0 devfn 0x10 high 0x102 low 0x100001 gen 0 -> gen 1\n"
-	"4@1.0:vtd_slpte_fetch SLPTE fetch: high 0x102 low 0x100001 iova 0xffff0000 level 0x3 addr 0x200000 slpte 0x201003\n"
-	"4@1.0:vtd_iotlb_page_update IOTLB page update sid 0x10 iova 0xfff00000 slpte 0x1fff00003 level 0x1 domain 0x1\n"
-	"4@1.0:vtd_iotlb_page_hit IOTLB page hit sid 0x10 iova 0xbba00000 pmask 0xffffffffffe00000 slpte 0x1bba00003 domain 0x1\n"
-	"4@1.0:vtd_iotlb_page_hit IOTLB page hit sid 0x10 iova 0xfff01000 pmask 0xfffffffffffff000 slpte 0x1fff01003 domain 0x1\n";
+	"4@1.0:vtd_iotlb_cc_update bus 0x0 devfn 0x10 high 0x102 low 0x100001 gen 0 -> gen 1\n"
+	"4@1.0:vtd_slpte_fetch high 0x102 low 0x100001 iova 0xffff0000 level 0x3 addr 0x200000 slpte 0x201003\n"
+	"4@1.0:vtd_iotlb_page_update sid 0x10 iova 0xfff00000 slpte 0x1fff00003 level 0x1 domain 0x1\n"
+	"4@1.0:vtd_iotlb_page_hit sid 0x10 iova 0xbba00000 pmask 0xffffffffffe00000 slpte 0x1bba00003 domain 0x1\n"
+	"vtd_iotlb_page_hit sid 0x10 iova 0xfff01000 pmask 0xfffffffffffff000 slpte 0x1fff01003 domain 0x1\n";
 
 static uint8_t seeds[6][INPUT_MAX];
 static size_t lengths[6];
@@ -335,13 +335,9 @@ static void seed_content(void)
 	uint8_t *at = data + 11;
 
 	at += 2 * 4 + 2 * 4 + 2 * 7 + 2 * 8;
-	at[0] = at[1] = 1;	/* levels */
-	at[2] = at[3] = 12;	/* orders */
-	at += 6;
-	at[1] = at[3] = 1;	/* idx */
-	at[4] = 5;		/* off */
-	at[8] = at[9] = 2;	/* next */
-	seed(3, CONTENT, data, at + 12 - data);
+	memcpy(at, "\1\1\14\14\0\0"		/* levels, orders, flags */
+	       "\0\1\0\1\5\0\0\0\2\2\0\0", 18);	/* idx, off, next */
+	seed(3, CONTENT, data, at + 18 - data);
 }
 
 static size_t mutate(uint8_t *text, size_t len)

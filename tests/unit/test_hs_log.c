@@ -46,7 +46,7 @@ static const struct line {
 	{ "vtd_iotlb_page_hit IOTLB page hit sid 0x28 iova 0xfffff00c slpte 0x1023", "bad" },
 	{ "vtd_iotlb_page_hit IOTLB page hit sid 0x28 iova", "bad" },
 	{ "vtd_iotlb_page_hit IOTLB page hit sid 0x10000 iova 0x1 slpte 0x2 domain 0x7", "bad" },
-	{ "vtd_iotlb_page_hit IOTLB page hit sid 0x28 iova 0x11112222333344445 slpte 0x2 domain 0x7", "bad" },
+	{ "vtd_iotlb_page_hit sid 0x28 iova 0x11112222333344445 slpte 0x2 domain 0x7", "bad" },
 	{ "vtd_iotlb_page_hit IOTLB page hit sid 0x28 iova 0x1 slpte 0x2 domain 0x70000", "bad" },
 	{ "vtd_iotlb_page_hit sid 0x28 iova 0x1 pmask 0xfff slpte 0x2 domain 0x7", "bad" },
 	{ "vtd_iotlb_page_update sid 0x28 iova 0x1 slpte 0x2 level 0x9 domain 0x7", "bad" },
@@ -156,7 +156,8 @@ static bool means(const char *log, const char *want, uint64_t sized)
 
 #define HIT(sid, iova) "vtd_iotlb_page_hit IOTLB page hit sid " sid " iova " iova \
 	" slpte 0x3 domain 0x7\n"
-#define TRANSLATE(dev, iova, mask) "vtd_dmar_translate dev " dev " iova " iova " -> gpa 0x0 mask " mask "\n"
+#define TRANSLATE(dev, iova, mask) "vtd_dmar_translate dev " dev " iova " iova \
+	" -> gpa 0x0 mask " mask "\n"
 
 static void check_joining(void)
 {

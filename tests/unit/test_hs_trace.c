@@ -47,6 +47,7 @@ static bool write_all(const char *path, enum hs_file_format format, bool next, s
 
 static bool read_all(const char *path, const char *format, size_t n, unsigned int times)
 {
+	const struct hs_info *info;
 	struct hs_reader *reader;
 	const struct hs_rec *rec;
 	struct ax_msg msg;
@@ -55,9 +56,9 @@ static bool read_all(const char *path, const char *format, size_t n, unsigned in
 	reader = hs_reader_open(path, &msg);
 	if (!reader)
 		return because("%s", msg.text);
-	if (strcmp(hs_reader_info(reader)->format, format) || hs_reader_info(reader)->records != n ||
-	    hs_reader_info(reader)->packet != HS_PACKET)
-		return because("info: %s", hs_reader_info(reader)->format);
+	info = hs_reader_info(reader);
+	if (strcmp(info->format, format) || info->records != n || info->packet != HS_PACKET)
+		return because("info: %s", info->format);
 	for (; times; times--) {
 		for (i = 0; (rec = hs_reader_next(reader)); i++) {
 			if (i == n || !same_rec(rec, &recs[i]))
@@ -199,12 +200,13 @@ static bool small(void)
 	for (uint32_t i = 0; i < 300000; i++) {
 		uint32_t page = i % 3 == 1 ? 2 + hs_rng_below(&rng, 4) : i % 3;
 
-		recs[i].did = recs[i].sid = i / 3 % 1024;
+		recs[i].did = i / 3 % 1024;
+		recs[i].sid = recs[i].did;
 		recs[i].level = page < 2 ? 1 : 2;
 		recs[i].mask = hs_level_mask(recs[i].level);
 		recs[i].iova = 0xbb800000 + page * 0x200000 + hs_rng_below(&rng, 4096);
 		recs[i].slpte = (recs[i].iova & recs[i].mask) | (uint64_t)recs[i].did << 32;
-		recs[i].next = i + 3072 < 300000 ? i + 3072 * (1 + hs_rng_below(&rng, 4)) : HS_NEVER;
+		recs[i].next = i + 3072 * (1 + hs_rng_below(&rng, 4));
 		if (recs[i].next >= 300000)
 			recs[i].next = HS_NEVER;
 	}

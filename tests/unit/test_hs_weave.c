@@ -72,12 +72,13 @@ static struct hs_streams *streams(const char *log, const struct hs_streams_opts 
 /* The items of a stream as text: iova in hexadecimal, * where a packet begins, ! invalidation. */
 static char *items(struct hs_streams *s, unsigned int stream)
 {
+	unsigned int spool = s->streams[stream].spool;
 	struct hs_item item;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	for (uint64_t i = 0; hs_spool_read(s->spool, s->streams[stream].spool, i, &item, 1) == 1; i++)
+	for (uint64_t i = 0; hs_spool_read(s->spool, spool, i, &item, 1) == 1; i++)
 		fprintf(out, "%s%s%llx", i ? " " : "",
 			item.flags & HS_ITEM_FIRST ? "*" : item.flags & HS_REC_INVALIDATE ? "!" : "",
 			(unsigned long long)item.iova);
@@ -113,10 +114,10 @@ static void check_packets(void)
 	result(packets_are("p", "*1000 5000 1000 *1010 6800 7000 *1020 5000 1020", 4,
 			   (struct hs_streams_opts){ 0 }),
 	       "a stock log: descriptor to descriptor, pages first");
-	result(packets_are("p", "*1000 5000 1000 *100c 1010 6800 *7000 1010 101c *1020 5000 1020", 1,
-			   (struct hs_streams_opts){ .fixed = true }), "fixed: three by three");
-	result(packets_are("p", "*1000 5000 1000 100c *1010 6800 7000 1010 *1020 5000 1020 102c", 1,
-			   (struct hs_streams_opts){ .packet = 4 }), "packets of four");
+	result(packets_are("p", "*1000 5000 1000 *100c 1010 6800 *7000 1010 101c *1020 5000 1020",
+			   1, (struct hs_streams_opts){ .fixed = true }), "fixed: three by three");
+	result(packets_are("p", "*1000 5000 1000 100c *1010 6800 7000 1010 *1020 5000 1020 102c",
+			   1, (struct hs_streams_opts){ .packet = 4 }), "packets of four");
 
 	f = begin_log("p");
 	access_line(f, 2, 0x9000);		/* the rest of a packet whose begin is missing */
@@ -212,6 +213,8 @@ static bool weave(struct hs_streams *s, struct hs_weave_opts opts, struct seen *
 
 static void check_rr(struct hs_streams *s)
 {
+	const struct hs_weave_opts same = { .tenants = 5, .burst = 4, .packets = 41,
+					    .same_start = true };
 	struct seen seen;
 	bool ok;
 
@@ -230,8 +233,7 @@ static void check_rr(struct hs_streams *s)
 			     (unsigned long long)want);
 	}
 	result(ok, "spread: the tenants of a device begin at even distances");
-	ok = weave(s, (struct hs_weave_opts){ .tenants = 5, .burst = 4, .packets = 41,
-					      .same_start = true }, &seen);
+	ok = weave(s, same, &seen);
 	for (unsigned int i = 0; ok && i < 41; i++)
 		ok = seen.order[i] == i / 4 % 5 || because("packet %u is %u's", i, seen.order[i]);
 	result(ok && seen.first[4] == 0x2000000 && seen.first[3] == 0x3000000,

@@ -172,7 +172,8 @@ static int find_lab(struct collect *c, const char *given)
 	}
 	if (!c->lab)
 		return ax_error("collect needs the lab: run it in the repository, or --lab DIR/tests/lab/lab");
-	if (asprintf(&c->guest, "%.*s/../../" GUEST, (int)(strrchr(c->lab, '/') - c->lab), c->lab) < 0)
+	if (asprintf(&c->guest, "%.*s/../../" GUEST, (int)(strrchr(c->lab, '/') - c->lab),
+		     c->lab) < 0)
 		return ax_error("out of memory");
 	slash = realpath(c->guest, NULL);
 	if (!slash)
@@ -273,7 +274,8 @@ static int take_lines(struct collect *c)
 		if (event.kind == HS_LOG_ACCESS && c->accesses == c->limit)
 			c->full = true;
 		c->accesses += event.kind == HS_LOG_ACCESS && !c->full;
-		if (event.kind != HS_LOG_NONE && !c->full && pack(c, at, nl + 1 - at, ZSTD_e_continue))
+		if (event.kind != HS_LOG_NONE && !c->full &&
+		    pack(c, at, nl + 1 - at, ZSTD_e_continue))
 			return AX_FAIL;
 		at = nl + 1;
 	}

@@ -46,7 +46,8 @@ static struct hs_next *find_next(struct hs_reader *reader, const char *path, str
 	struct hs_next *next = NULL;
 
 	if (copy)
-		next = hs_next_build(&file.source, hs_reader_info(reader)->records, dirname(copy), msg);
+		next = hs_next_build(&file.source, hs_reader_info(reader)->records, dirname(copy),
+				     msg);
 	else
 		ax_fail(msg, "out of memory");
 	free(copy);
@@ -181,7 +182,8 @@ int hypersio_info(const struct ax_args *args)
 		if (!reader)
 			ret = ax_error("%s", msg.text);
 		else if (list)
-			json_array_append_new(list, info_json(args->argv[i], hs_reader_info(reader)));
+			json_array_append_new(list, info_json(args->argv[i],
+							      hs_reader_info(reader)));
 		else
 			info_text(args->argv[i], hs_reader_info(reader));
 		hs_reader_close(reader);

@@ -20,19 +20,12 @@
 #include <unistd.h>
 
 #include "hs_result.h"
+#include "hs_table.h"
 #include "hypersio.h"
 
-#define COLUMNS_MAX	512
 #define SERIES_MAX	32
 #define POINTS_MAX	65536
 #define BY_MAX		16
-
-struct table {
-	char *names[COLUMNS_MAX + 1];
-	unsigned int columns;
-	char ***rows;
-	unsigned int nr;
-};
 
 struct point {
 	double x, sum;
@@ -46,7 +39,7 @@ struct series {
 };
 
 struct plot {
-	struct table table;
+	struct hs_table table;
 	int x, y;
 	int by[BY_MAX];
 	unsigned int nr_by;
@@ -65,7 +58,7 @@ static const struct label {
 } labels[] = {
 	{ "tenants", "tenants", 1 },
 	{ "utilization", "utilization of the link (%)", 100 },
-	{ "mbps", "throughput (Gb/s)", 1e-3 },
+	{ "mbps", "throughput (Gb/s)", 0.001 },
 	{ "jain", "fairness (Jain's index)", 1 },
 	{ "hit_share", "translations answered by the IOTLB (%)", 100 },
 	{ "p50_ns", "median latency of a translation (ns)", 1 },
@@ -93,125 +86,7 @@ static const struct label *label_of(const char *column)
 	return NULL;
 }
 
-/* --- the table ---------------------------------------------------------------------- */
-
-/*
- * Cut a line into its fields, in place: how many, or -1. A field in quotes has
- * commas and, doubled, quotes.
- */
-static int split(char *line, char **fields, unsigned int room)
-{
-	char *in = line;
-	unsigned int n = 0;
-
-	line[strcspn(line, "\r\n")] = '\0';
-	for (;;) {
-		char *out = in;
-		bool quoted = *in == '"';
-
-		if (n == room)
-			return -1;
-		fields[n++] = in;
-		in += quoted;
-		while (*in && (quoted || *in != ',')) {
-			if (quoted && *in == '"') {
-				in++;
-				if (*in != '"') {
-					quoted = false;
-					continue;
-				}
-			}
-			*out++ = *in++;
-		}
-		if (quoted)
-			return -1;
-		if (!*in) {
-			*out = '\0';
-			return n;
-		}
-		in++;
-		*out = '\0';
-	}
-}
-
-static int add_row(struct table *t, char **fields)
-{
-	char ***more = t->rows, **row;
-
-	if (!(t->nr & (t->nr - 1))) {	/* a power of two: it is full */
-		more = realloc(t->rows, (t->nr ? 2 * t->nr : 1) * sizeof(*more));
-		if (!more)
-			return ax_error("out of memory");
-		t->rows = more;
-	}
-	row = calloc(t->columns, sizeof(*row));
-	if (!row)
-		return ax_error("out of memory");
-	t->rows[t->nr++] = row;
-	for (unsigned int i = 0; i < t->columns; i++) {
-		row[i] = strdup(fields[i]);
-		if (!row[i])
-			return ax_error("out of memory");
-	}
-	return AX_OK;
-}
-
-static int read_rows(struct table *t, FILE *f, const char *path)
-{
-	char *fields[COLUMNS_MAX], *line = NULL;
-	unsigned int number = 0;
-	int ret = AX_OK, n;
-	size_t room = 0;
-
-	while (!ret && getline(&line, &room, f) > 0) {
-		number++;
-		if (strchr("#\r\n", line[0]))
-			continue;
-		n = split(line, fields, COLUMNS_MAX);
-		if (n < 0 || (t->columns && n != (int)t->columns)) {
-			ret = ax_error("%s: line %u does not have the %u fields of the first", path,
-				       number, t->columns);
-		} else if (t->columns) {
-			ret = add_row(t, fields);
-		} else {
-			t->columns = n;
-			for (int i = 0; i < n && !ret; i++) {
-				t->names[i] = strdup(fields[i]);
-				if (!t->names[i])
-					ret = ax_error("out of memory");
-			}
-		}
-	}
-	free(line);
-	if (!ret && ferror(f))
-		ret = ax_error("%s: %s", path, strerror(errno));
-	if (!ret && !t->nr)
-		ret = ax_error("%s: no run in it", path);
-	return ret;
-}
-
-/* A directory of explore has its table in results.csv. */
-static int read_table(struct table *t, const char *path)
-{
-	char file[PATH_MAX];
-	struct stat st;
-	FILE *f;
-	int ret;
-
-	if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
-		if (snprintf(file, sizeof(file), "%s/results.csv", path) >= (int)sizeof(file))
-			return ax_error("%s: the name is too long", path);
-		path = file;
-	}
-	f = fopen(path, "re");
-	if (!f)
-		return ax_error("%s: %s", path, strerror(errno));
-	ret = read_rows(t, f, path);
-	fclose(f);
-	return ret;
-}
-
-static int find_column(const struct table *t, const char *option, const char *name, int *column)
+static int find_column(const struct hs_table *t, const char *option, const char *name, int *column)
 {
 	const char *near;
 
@@ -341,7 +216,7 @@ static bool is_result(const char *name)
 /* The columns of the configuration in which runs differ tell curves apart, too. */
 static void add_varying(struct plot *p)
 {
-	const struct table *t = &p->table;
+	const struct hs_table *t = &p->table;
 
 	for (int c = 0; c < (int)t->columns && p->nr_by < BY_MAX; c++) {
 		bool known = c == p->x || c == p->y || is_result(t->names[c]);
@@ -541,7 +416,8 @@ static int choose_columns(struct plot *p, const struct ax_args *args)
 	copy = strdup(by ? by : "");
 	if (!copy)
 		return ax_error("out of memory");
-	for (char *name = strtok_r(copy, ",", &save); name && !ret; name = strtok_r(NULL, ",", &save)) {
+	for (char *name = strtok_r(copy, ",", &save); name && !ret;
+	     name = strtok_r(NULL, ",", &save)) {
 		if (p->nr_by == BY_MAX)
 			ret = ax_usage("--by: more than %d columns", BY_MAX);
 		else
@@ -566,25 +442,14 @@ static int output_name(const struct ax_args *args, char out[PATH_MAX])
 	} else if (!stat(in, &st) && S_ISDIR(st.st_mode)) {
 		len = snprintf(out, PATH_MAX, "%s/plot", in);
 	} else {
-		len = snprintf(out, PATH_MAX, "%.*s", (int)(strlen(in) - (strlen(in) > 4 &&
-			       !strcmp(in + strlen(in) - 4, ".csv") ? 4 : 0)), in);
+		len = snprintf(out, PATH_MAX, "%s", in);
+		dot = len < PATH_MAX ? strrchr(out, '.') : NULL;
+		if (dot && !strcmp(dot, ".csv"))
+			out[dot - out] = '\0';
 	}
 	if (len >= PATH_MAX - 4 || strpbrk(out, "'\n"))
 		return ax_usage("--out: a name that is too long or has a ' in it");
 	return AX_OK;
-}
-
-static void release(struct plot *p)
-{
-	free_series(p);
-	for (unsigned int i = 0; i < p->table.nr; i++) {
-		for (unsigned int k = 0; k < p->table.columns; k++)
-			free(p->table.rows[i][k]);
-		free(p->table.rows[i]);
-	}
-	free(p->table.rows);
-	for (unsigned int i = 0; i < p->table.columns; i++)
-		free(p->table.names[i]);
 }
 
 int hypersio_plot(const struct ax_args *args)
@@ -595,13 +460,14 @@ int hypersio_plot(const struct ax_args *args)
 
 	ret = output_name(args, out);
 	if (!ret)
-		ret = read_table(&p.table, args->argv[0]);
+		ret = hs_table_read(&p.table, args->argv[0]);
 	if (!ret)
 		ret = choose_columns(&p, args);
 	if (!ret)
 		ret = make_series(&p);
 	if (!ret)
 		ret = draw(&p, out);
-	release(&p);
+	free_series(&p);
+	hs_table_free(&p.table);
 	return ret;
 }

@@ -56,7 +56,8 @@ static int parse_order(struct build *b, const char *text)
 			return AX_OK;
 		return ax_usage("--order %s: the exponent of zipf is a number from 0 to 10", text);
 	}
-	return ax_usage("--order: '%s' is not one of rr, random, zipf, zipf:EXPONENT, burst, log", text);
+	return ax_usage("--order: '%s' is not one of rr, random, zipf, zipf:EXPONENT, burst, log",
+			text);
 }
 
 /* Every --logs and operand is a name or a pattern; their files are sorted one by one. */
@@ -87,7 +88,7 @@ static int find_logs(struct build *b)
 static int read_options(struct build *b)
 {
 	const char *order = ax_value(b->args, "order"), *start = ax_value(b->args, "start");
-	uint64_t tenants, burst, packet;
+	uint64_t tenants, burst, packet, most;
 	char *copy;
 
 	b->compat = ax_has(b->args, "compat");
@@ -97,7 +98,8 @@ static int read_options(struct build *b)
 		return ax_usage("which file to write? --out FILE");
 	if (!ax_has(b->args, "tenants"))
 		return ax_usage("how many tenants? --tenants N");
-	if (!hypersio_number(b->args, "tenants", 1, b->compat ? 65536 : HS_TENANTS_MAX, 0, &tenants) ||
+	most = b->compat ? 65536 : HS_TENANTS_MAX;
+	if (!hypersio_number(b->args, "tenants", 1, most, 0, &tenants) ||
 	    !hypersio_number(b->args, "burst", 1, 1u << 30, b->compat ? HS_PACKET : 1, &burst) ||
 	    !hypersio_number(b->args, "seed", 0, UINT64_MAX, 1, &b->weave.seed) ||
 	    !hypersio_number(b->args, "packets", 1, UINT64_C(1) << 48, 0, &b->weave.packets) ||

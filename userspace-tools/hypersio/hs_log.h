@@ -22,7 +22,7 @@
 
 enum hs_log_kind {
 	HS_LOG_NONE,		/* a line about something else */
-	HS_LOG_ACCESS,		/* sid, domain, iova, slpte, and level unless the dialect is stock */
+	HS_LOG_ACCESS,		/* sid, domain, iova, slpte; level unless the dialect is stock */
 	HS_LOG_SIZE,		/* sid, iova, level: the size of the page of the access before */
 	HS_LOG_CONTEXT,		/* sid, high, low, gen: a context entry */
 	HS_LOG_PTE,		/* domain, iova, level, table, slpte: an entry that a walk read */

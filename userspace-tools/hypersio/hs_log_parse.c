@@ -79,13 +79,19 @@ static bool set_level(struct hs_log_event *e, uint64_t level)
 	return true;
 }
 
+/* Newer versions call it pte: it may be of the first stage. */
+static bool entry(struct text *t, struct hs_log_event *e)
+{
+	return FIELD(t, "slpte ", UINT64_MAX, &e->slpte) || FIELD(t, "pte ", UINT64_MAX, &e->slpte);
+}
+
 static bool page_update(struct text *t, struct hs_log_event *e)
 {
 	uint64_t sid, level, domain;
 
 	e->kind = HS_LOG_ACCESS;
 	if (!FIELD(t, "sid ", UINT16_MAX, &sid) || !FIELD(t, "iova ", UINT64_MAX, &e->iova) ||
-	    !(FIELD(t, "slpte ", UINT64_MAX, &e->slpte) || FIELD(t, "pte ", UINT64_MAX, &e->slpte)))
+	    !entry(t, e))
 		return false;
 	if (skip_to(t, "level ", 6) && (!hex(t, UINT64_MAX, &level) || !set_level(e, level)))
 		return false;
@@ -103,10 +109,10 @@ static bool page_hit(struct text *t, struct hs_log_event *e)
 	e->kind = HS_LOG_ACCESS;
 	if (!FIELD(t, "sid ", UINT16_MAX, &sid) || !FIELD(t, "iova ", UINT64_MAX, &e->iova))
 		return false;
-	if (skip_to(t, "pmask ", 6) && (!hex(t, UINT64_MAX, &mask) || !set_level(e, mask_level(mask))))
+	if (skip_to(t, "pmask ", 6) &&
+	    (!hex(t, UINT64_MAX, &mask) || !set_level(e, mask_level(mask))))
 		return false;
-	if (!(FIELD(t, "slpte ", UINT64_MAX, &e->slpte) || FIELD(t, "pte ", UINT64_MAX, &e->slpte)) ||
-	    !FIELD(t, "domain ", UINT16_MAX, &domain))
+	if (!entry(t, e) || !FIELD(t, "domain ", UINT16_MAX, &domain))
 		return false;
 	e->sid = sid;
 	e->domain = domain;

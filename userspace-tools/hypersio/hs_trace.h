@@ -16,7 +16,7 @@
 
 #define HS_NEVER	UINT64_MAX	/* hs_rec.next: the page is not used again */
 #define HS_LEVEL_MAX	5		/* levels of a page table */
-#define HS_PACKET	3		/* records that make a packet, unless a trace says otherwise */
+#define HS_PACKET	3		/* records that make a packet, unless told otherwise */
 
 /* hs_rec.flags */
 /* no access: the page, or with mask 0 all of domain did, is not valid any longer */

@@ -16,7 +16,7 @@ struct hs_format {
 	const char *name;
 	/* Sets info and impl, or reader->msg; fd and info.bytes are set already. */
 	bool (*open)(struct hs_reader *reader);
-	/* Fill reader->block from record reader->index on: how many, 0 at the end, -1 on failure. */
+	/* Fill reader->block from record reader->index on: how many, 0: the end, -1: failure. */
 	int (*fill)(struct hs_reader *reader);
 	void (*close)(struct hs_reader *reader);
 };

@@ -193,7 +193,7 @@ static bool place_tenants(struct weave *w)
 static bool prepare_zipf(struct weave *w)
 {
 	uint32_t n = w->opts.tenants, small = 0, large = 0;
-	uint32_t *todo = calloc(n, sizeof(*todo));	/* small ones from below, large from above */
+	uint32_t *todo = calloc(n, sizeof(*todo));	/* small ones below, large ones above */
 	double sum = 0;
 
 	w->chance = calloc(n, sizeof(*w->chance));

@@ -35,7 +35,7 @@ struct hs_weave_opts {
 	uint32_t burst;		/* packets of a turn (mean of them for burst), from 1 on */
 	double skew;		/* of zipf, from 0 on */
 	uint64_t seed;
-	uint64_t packets;	/* of the trace; 0: as many as the shortest stream has, times tenants */
+	uint64_t packets;	/* of the trace; 0: those of the shortest stream, times tenants */
 	bool same_start;	/* all tenants begin at the begin of their streams */
 };
 

@@ -107,7 +107,8 @@ static bool grow(struct table *t)
 	return true;
 }
 
-static bool use_page(struct hs_next *next, struct table *t, unsigned int part, const struct use *use)
+static bool use_page(struct hs_next *next, struct table *t, unsigned int part,
+		     const struct use *use)
 {
 	struct page *p;
 
@@ -151,10 +152,12 @@ static bool build(struct hs_next *next, struct hs_source *source, uint64_t recor
 
 	next->partitions = records / PER_PARTITION < PARTITIONS_MAX ? records / PER_PARTITION + 1 :
 								      PARTITIONS_MAX;
-	next->uses = hs_spool_new(dir, sizeof(struct use), CHUNK_USES, next->partitions, &next->msg);
+	next->uses = hs_spool_new(dir, sizeof(struct use), CHUNK_USES, next->partitions,
+				  &next->msg);
 	if (!next->uses || !spread(next, source))
 		return false;
-	next->results = hs_spool_new(dir, sizeof(uint64_t), CHUNK_NEXT, next->partitions, &next->msg);
+	next->results = hs_spool_new(dir, sizeof(uint64_t), CHUNK_NEXT, next->partitions,
+				     &next->msg);
 	if (!next->results)
 		return false;
 	for (unsigned int i = 0; ok && i < next->partitions; i++)

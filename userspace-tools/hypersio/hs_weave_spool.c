@@ -102,8 +102,9 @@ int hs_spool_add(struct hs_spool *spool)
 static bool transfer(struct hs_spool *spool, bool write, void *buf, size_t len, uint64_t offset)
 {
 	for (size_t done = 0; done < len;) {
-		ssize_t n = write ? pwrite(spool->fd, (char *)buf + done, len - done, offset + done) :
-				    pread(spool->fd, (char *)buf + done, len - done, offset + done);
+		char *at = (char *)buf + done;
+		ssize_t n = write ? pwrite(spool->fd, at, len - done, offset + done) :
+				    pread(spool->fd, at, len - done, offset + done);
 
 		if (n < 0 && errno == EINTR)
 			continue;

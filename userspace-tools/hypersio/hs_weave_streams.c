@@ -155,7 +155,7 @@ static int take_packets(struct open_log *log, unsigned int stream, bool last)
 			drop(log, p, n);
 			continue;
 		}
-		/* No descriptor: is the first one near? If not, devices without are taken as they are. */
+		/* No descriptor: is the first one near? If not, it has none, and all is taken. */
 		while (!n && next < p->nr && length(p, next, last) < packet)
 			next++;
 		if (!n && (next < packet || p->nr < packet))
@@ -297,7 +297,9 @@ int hs_streams_log(struct hs_streams *s, const char *path, struct ax_msg *msg)
 
 	if (!in)
 		return -1;
-	ret = read_log(&log, in, path) || last_packets(&log, s->opts.fixed || hs_log_count(in)->patched) ? -1 : 0;
+	ret = read_log(&log, in, path);
+	if (!ret)
+		ret = last_packets(&log, s->opts.fixed || hs_log_count(in)->patched);
 	if (!ret && !hs_spool_flush(s->spool))
 		ret = ax_fail(msg, "%s", hs_spool_error(s->spool));
 	count = hs_log_count(in);
@@ -315,10 +317,11 @@ int hs_streams_log(struct hs_streams *s, const char *path, struct ax_msg *msg)
 
 int hs_streams_done(struct hs_streams *s, struct ax_msg *msg)
 {
+	uint64_t least = s->opts.least ? s->opts.least : 1;
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < s->nr; i++) {
-		if (s->streams[i].packets && s->streams[i].packets >= s->opts.least)
+		if (s->streams[i].packets >= least)
 			s->streams[kept++] = s->streams[i];
 		else
 			free(s->streams[i].name);
@@ -329,7 +332,7 @@ int hs_streams_done(struct hs_streams *s, struct ax_msg *msg)
 			       s->logs, s->logs == 1 ? "" : "s", (unsigned long long)s->lines);
 	if (!kept)
 		return ax_fail(msg, "no device with %llu packets of %u translations in the logs (%llu translations in all)",
-			       (unsigned long long)(s->opts.least ? s->opts.least : 1), s->opts.packet,
+			       (unsigned long long)least, s->opts.packet,
 			       (unsigned long long)s->accesses);
 	return 0;
 }

@@ -21,12 +21,14 @@ static const struct ax_opt collect_opts[] = {
 	{ "nic", 'N', "e1000|e1000e|virtio", "the tenants' network devices (default e1000)",
 	  "e1000 e1000e virtio" },
 	{ "strict", 's', NULL, "a kernel that invalidates at each unmap, not in batches", NULL },
-	{ "lab", 'l', "FILE", "the lab's program (default: tests/lab/lab of the repository)", NULL },
+	{ "lab", 'l', "FILE", "the lab's program (default: tests/lab/lab of the repository)",
+	  NULL },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct ax_opt trace_opts[] = {
-	{ "logs", 'l', "PATTERN", "logs of hypersio collect or of the original; may be repeated", NULL },
+	{ "logs", 'l', "PATTERN", "logs of hypersio collect or of the original; may be repeated",
+	  NULL },
 	{ "tenants", 'n', "N", "tenants of the trace", "" },
 	{ "out", 'o', "FILE", "trace to write; with --compat the prefix of three files", NULL },
 	{ "order", 'O', "ORDER", "whose turn it is: rr, random, zipf[:EXPONENT], burst (default rr); log with --compat",
@@ -43,7 +45,8 @@ static const struct ax_opt trace_opts[] = {
 	  NULL },
 	{ "invalidations", 'i', NULL, "keep the invalidations that the logs have", NULL },
 	{ "least", 'L', "N", "leave out devices with fewer packets (default 100)", "" },
-	{ "no-next", 'x', NULL, "leave out the next uses, which only oracle replacement needs", NULL },
+	{ "no-next", 'x', NULL, "leave out the next uses, which only oracle replacement needs",
+	  NULL },
 	{ "compat", 'C', NULL, "build it the original's way, in its format, byte for byte", NULL },
 	{ NULL, 0, NULL, NULL, NULL }
 };
@@ -101,20 +104,21 @@ static const struct ax_opt plot_opts[] = {
 	{ "x", 'x', "COLUMN", "what goes to the right (default tenants)", "" },
 	{ "y", 'y', "COLUMN", "what goes up (default utilization)", "" },
 	{ "by", 'b', "COLUMN,...", "a curve for each value of these", "" },
-	{ "out", 'o', "NAME", "NAME.svg and NAME.png (default: plot in DIR, or as the table)", NULL },
+	{ "out", 'o', "NAME", "NAME.svg and NAME.png (default: plot in DIR, or as the table)",
+	  NULL },
 	{ "title", 't', "TEXT", "heading of the picture", "" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct ax_cmd cmds[] = {
-	{ "collect", NULL, NULL, "Log the translations of tenants that do real traffic in the lab", 0,
-	  0, collect_opts, hypersio_collect },
-	{ "trace", NULL, "[LOG...]", "Build a trace of many tenants from logs of a few devices", 0, -1,
-	  trace_opts, hypersio_trace },
+	{ "collect", NULL, NULL, "Log the translations of tenants that do real traffic in the lab",
+	  0, 0, collect_opts, hypersio_collect },
+	{ "trace", NULL, "[LOG...]", "Build a trace of many tenants from logs of a few devices", 0,
+	  -1, trace_opts, hypersio_trace },
 	{ "convert", NULL, "TRACE FILE", "Write a trace in the other format", 2, 2, convert_opts,
 	  hypersio_convert },
-	{ "info", NULL, "TRACE...", "Say what a trace is, without reading all of it", 1, -1, info_opts,
-	  hypersio_info },
+	{ "info", NULL, "TRACE...", "Say what a trace is, without reading all of it", 1, -1,
+	  info_opts, hypersio_info },
 	{ "validate", NULL, "TRACE...", "Read all of a trace and check it", 1, -1, NULL,
 	  hypersio_validate },
 	{ "run", NULL, NULL, "Simulate one configuration on a trace", 0, 0, run_opts,
