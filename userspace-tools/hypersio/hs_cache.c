@@ -187,29 +187,22 @@ void hs_cache_touch_slow(struct hs_cache *c, uint32_t set, uint64_t entry, uint6
 	}
 }
 
-/* The least of n numbers, four at a time. */
+/* The least of n numbers. */
 static uint64_t least(const uint64_t *v, uint32_t n)
 {
-	uint64_t a = v[0], b = a, c = a, d = a;
-	uint32_t i = 0;
+	uint64_t a = v[0];
 
-	if (n >= 4) {
-		b = v[1];
-		c = v[2];
-		d = v[3];
-		i = 4;
+	if (n == 8) {
+		uint64_t b = v[1] < v[0] ? v[1] : v[0], c = v[3] < v[2] ? v[3] : v[2];
+		uint64_t d = v[5] < v[4] ? v[5] : v[4], e = v[7] < v[6] ? v[7] : v[6];
+
+		b = c < b ? c : b;
+		d = e < d ? e : d;
+		return d < b ? d : b;
 	}
-	for (; i + 4 <= n; i += 4) {
+	for (uint32_t i = 1; i < n; i++)
 		a = v[i] < a ? v[i] : a;
-		b = v[i + 1] < b ? v[i + 1] : b;
-		c = v[i + 2] < c ? v[i + 2] : c;
-		d = v[i + 3] < d ? v[i + 3] : d;
-	}
-	for (; i < n; i++)
-		a = v[i] < a ? v[i] : a;
-	a = b < a ? b : a;
-	c = d < c ? d : c;
-	return c < a ? c : a;
+	return a;
 }
 
 /* Way of the victim in a full set. */
@@ -302,6 +295,7 @@ void hs_cache_miss(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next
 {
 	uint32_t tenant = hs_key_tenant(key);
 
+	c->row[set]++;
 	c->stats.miss++;
 	if (!(c->domains[tenant / 64] >> tenant % 64 & 1)) {
 		c->domains[tenant / 64] |= 1ull << tenant % 64;

@@ -166,19 +166,43 @@ static inline void hs_cache_touch(struct hs_cache *c, uint32_t set, uint64_t ent
 		hs_cache_touch_slow(c, set, entry, next);
 }
 
-/* Look for the key, without allocating; a hit is a use. Counted as a lookup. */
-static inline bool hs_cache_probe_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag,
-				      uint64_t next)
+/* Is it there? Then it was used: hs_cache_find_tag() and hs_cache_touch() in one. */
+static inline __attribute__((always_inline))
+bool hs_cache_use(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag, uint64_t next)
 {
 	int64_t e;
 
-	if (!c->size || (e = hs_cache_find_tag(c, set, key, tag)) < 0) {
-		c->stats.lookup_miss++;
+	if (__builtin_expect(c->plain, 1)) {
+		uint64_t first = (uint64_t)set * c->ways;
+		uint32_t match = hs_cache_match(c->tag + (size_t)set * HS_CACHE_SCAN, tag);
+
+		for (; match; match &= match - 1) {
+			uint32_t way = __builtin_ctz(match);
+
+			if (__builtin_expect(c->key[first + way] == key, 1)) {
+				c->rank[first + way] = (c->clock += HS_CACHE_SCAN) | way;
+				return true;
+			}
+		}
 		return false;
 	}
-	c->stats.lookup_hit++;
-	hs_cache_touch(c, set, e, next);
-	return true;
+	if (!c->size)
+		return false;
+	e = hs_cache_find_tag(c, set, key, tag);
+	if (e >= 0)
+		hs_cache_touch(c, set, e, next);
+	return e >= 0;
+}
+
+/* Look for the key, without allocating; a hit is a use. Counted as a lookup. */
+static inline __attribute__((always_inline))
+bool hs_cache_probe_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag, uint64_t next)
+{
+	bool hit = hs_cache_use(c, set, key, tag, next);
+
+	c->stats.lookup_hit += hit;
+	c->stats.lookup_miss += !hit;
+	return hit;
 }
 
 static inline bool hs_cache_probe(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)
@@ -192,22 +216,17 @@ uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_
 void hs_cache_miss(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next);
 
 /* The allocating access: true if the key was there already. Counted. */
-static inline bool hs_cache_access_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag,
-				       uint64_t next)
+static inline __attribute__((always_inline))
+bool hs_cache_access_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag, uint64_t next)
 {
-	int64_t e;
-
-	if (!c->size)
-		return false;
-	c->row[set]++;
-	e = hs_cache_find_tag(c, set, key, tag);
-	if (e < 0) {
-		hs_cache_miss(c, set, key, next);
-		return false;
+	if (hs_cache_use(c, set, key, tag, next)) {
+		c->row[set]++;
+		c->stats.hit++;
+		return true;
 	}
-	c->stats.hit++;
-	hs_cache_touch(c, set, e, next);
-	return true;
+	if (c->size)
+		hs_cache_miss(c, set, key, next);
+	return false;
 }
 
 static inline bool hs_cache_access(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next)

@@ -256,7 +256,7 @@ int run(struct core *c, bool in_order)
 		/* what is next: earliest time, then the slot, then the first stage */
 		uint64_t a = c->ready[0] < c->ready[1] ? c->ready[0] : c->ready[1];
 		uint64_t b = c->ready[2] < c->ready[3] ? c->ready[2] : c->ready[3];
-		uint64_t next = !c->eof && c->in_flight < ptb ? slot << 3 : HS_IDLE;
+		uint64_t next = c->slot_ready;
 
 		a = b < a ? b : a;
 		next = a < next ? a : next;
@@ -269,6 +269,7 @@ int run(struct core *c, bool in_order)
 			if (issue(c, in_order, now))
 				return -1;
 			slot += slot_ns;
+			c->slot_ready = !c->eof && c->in_flight < ptb ? slot << 3 : HS_IDLE;
 			break;
 		case STAGE_CC + 1:
 			if (stage_cc(c, in_order, now))
@@ -281,14 +282,17 @@ int run(struct core *c, bool in_order)
 			stage_end(c, in_order, now);
 			break;
 		default:
+			stage_fill(c, in_order, now);
+			if (c->slot_ready != HS_IDLE || c->in_flight >= ptb || c->eof)
+				break;
 			/* slots that went by while the buffer was full, this nanosecond's too */
-			if (c->in_flight >= ptb && slot <= now && !c->eof) {
+			if (slot <= now) {
 				uint64_t n = (now - slot) / slot_ns + 1;
 
 				c->result->drops += n;
 				slot += n * slot_ns;
 			}
-			stage_fill(c, in_order, now);
+			c->slot_ready = slot << 3;
 		}
 	}
 	/* the original's clock stands one further once it has drained */

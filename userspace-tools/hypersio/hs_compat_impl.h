@@ -69,6 +69,7 @@ struct source {
 
 struct core {
 	uint64_t ready[STAGES];	/* when the stage can go on << 3 | its number + 1 */
+	uint64_t slot_ready;	/* time of the next slot << 3, or HS_IDLE while none can start */
 	struct hs_queue q[STAGES];
 	const struct hs_config *config;
 	const char *path;
@@ -125,7 +126,7 @@ static inline __attribute__((always_inline))
 uint32_t pop(struct core *c, bool in_order, unsigned int stage, uint64_t now)
 {
 	uint32_t number = hs_queue_pop(&c->q[stage], in_order);
-	uint64_t due = hs_queue_due(&c->q[stage]);
+	uint64_t due = hs_queue_due(&c->q[stage], in_order);
 
 	due = due > now ? due : now + 1;
 	c->ready[stage] = due << 3 | (stage + 1);

@@ -11,7 +11,10 @@ int hs_queue_init(struct hs_queue *q)
 	memset(q, 0, sizeof(*q));
 	q->mask = FIRST - 1;
 	q->ev = calloc(FIRST, sizeof(*q->ev));
-	return q->ev ? 0 : -1;
+	if (!q->ev)
+		return -1;
+	q->ev[0] = UINT64_MAX;
+	return 0;
 }
 
 void hs_queue_free(struct hs_queue *q)
@@ -32,6 +35,7 @@ int hs_queue_reserve(struct hs_queue *q, size_t events)
 	ev = calloc(room, sizeof(*ev));
 	if (!ev)
 		return -1;
+	ev[0] = UINT64_MAX;
 	for (size_t i = 0; i < n; i++)
 		ev[i] = q->ev[(q->head + i) & q->mask];
 	free(q->ev);

@@ -25,7 +25,7 @@
 struct hs_queue {
 	uint64_t *ev;
 	size_t head, tail;	/* FIFO: free running; heap: head 0, tail its length */
-	size_t mask;		/* room - 1 */
+	size_t mask;		/* room - 1; an empty heap has UINT64_MAX at its top */
 };
 
 int hs_queue_init(struct hs_queue *q);	/* -1: out of memory */
@@ -57,6 +57,8 @@ static inline uint64_t hs_heap_pop(uint64_t *h, size_t *length)
 	uint64_t top = h[0], v = h[len];
 
 	h[len] = UINT64_MAX;	/* the right child that the last inner node may lack */
+	if (!len)
+		return top;
 	while (hole < inner) {
 		size_t child = 2 * hole + 2;
 
@@ -90,10 +92,13 @@ uint32_t hs_queue_pop(struct hs_queue *q, bool in_order)
 	return hs_heap_pop(q->ev, &q->tail) & HS_SLOT_MASK;
 }
 
-/* When the next one is due, or HS_IDLE. */
-static inline uint64_t hs_queue_due(const struct hs_queue *q)
+/* When the next one is due; HS_TIME_MAX when there is none. */
+static inline __attribute__((always_inline))
+uint64_t hs_queue_due(const struct hs_queue *q, bool in_order)
 {
-	return q->head == q->tail ? HS_IDLE : q->ev[q->head & q->mask] >> HS_SLOT_BITS;
+	if (in_order && q->head == q->tail)
+		return HS_TIME_MAX;
+	return q->ev[in_order ? q->head & q->mask : 0] >> HS_SLOT_BITS;
 }
 
 #endif

@@ -9,6 +9,9 @@ hypersio_libs := -ljansson -lzstd -lz -lpthread -lm
 all_src += $(hypersio_cmd) $(libhypersio_src)
 programs += $(O)/hypersio
 
+# Loops over columns, which gcc turns into vectors at this level only.
+$(O)/obj/hypersio/hs_trace_hsio.o: override CFLAGS += -O3
+
 $(O)/libhypersio.a: $(call obj,$(lib_src) $(libhypersio_src))
 	rm -f $@
 	$(AR) rcs $@ $^
