@@ -3,6 +3,9 @@
  * Reader of .hsio files. Nothing in the file is believed before it is checked:
  * sizes against fixed limits before memory is taken, checksums before anything is
  * uncompressed, every number before the simulator sees it.
+ *
+ * A block is uncompressed as a whole, but its records are put together in batches
+ * that stay in the processor's cache.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -14,6 +17,8 @@
 #include "hs_trace_hsio.h"
 #include "hs_trace_impl.h"
 
+#define BATCH	1024	/* records */
+
 struct hsio {
 	ZSTD_DCtx *zstd;
 	unsigned char *packed, *raw;
@@ -23,6 +28,10 @@ struct hsio {
 	char *note;
 	struct hs_rec *pages;
 	uint64_t *column;	/* HSIO_BLOCK numbers */
+	/* the block: its records and columns, and how many of them were given */
+	struct hsio_content content;
+	size_t records, given;
+	const unsigned char *idx, *off, *dist;
 };
 
 static uint32_t crc(uint32_t start, const void *data, size_t len)
@@ -98,21 +107,44 @@ static bool hsio_open(struct hs_reader *reader)
 	h->raw = malloc(HSIO_RAW_MAX);
 	h->pages = calloc(HSIO_BLOCK, sizeof(*h->pages));
 	h->column = calloc(HSIO_BLOCK, sizeof(*h->column));
-	reader->room = HSIO_BLOCK;
+	reader->room = BATCH;
 	return h->zstd && h->packed && h->raw && h->pages && h->column;
 }
 
-/* Take @n numbers of @width bytes each out of the planes at *@at. */
+/* @n numbers of @width bytes out of planes that are @stride apart. */
+static void get_column(const unsigned char *p, size_t stride, unsigned int width, size_t n,
+		       uint64_t *restrict out)
+{
+	switch (width) {
+	case 0:
+		memset(out, 0, n * sizeof(*out));
+		return;
+	case 1:
+		for (size_t i = 0; i < n; i++)
+			out[i] = p[i];
+		return;
+	case 2:
+		for (size_t i = 0; i < n; i++)
+			out[i] = p[i] | (uint32_t)p[stride + i] << 8;
+		return;
+	case 3:
+		for (size_t i = 0; i < n; i++)
+			out[i] = p[i] | (uint32_t)p[stride + i] << 8 |
+				 (uint32_t)p[2 * stride + i] << 16;
+		return;
+	}
+	get_column(p, stride, 3, n, out);
+	for (unsigned int k = 3; k < width; k++) {
+		for (size_t i = 0; i < n; i++)
+			out[i] |= (uint64_t)p[k * stride + i] << 8 * k;
+	}
+}
+
+/* A whole column of the pages; *@at moves behind it. */
 static void take_column(const unsigned char **at, unsigned int width, size_t n, uint64_t *out)
 {
-	if (!width)
-		memset(out, 0, n * sizeof(*out));
-	for (unsigned int k = 0; k < width; k++, *at += n) {
-		const unsigned char *plane = *at;
-
-		for (size_t i = 0; i < n; i++)
-			out[i] = (k ? out[i] : 0) | (uint64_t)plane[i] << 8 * k;
-	}
+	get_column(*at, n, width, n, out);
+	*at += width * n;
 }
 
 /* Where a block is wrong. */
@@ -156,94 +188,105 @@ static bool take_pages(struct hs_reader *reader, struct hsio *h, const unsigned 
 	return true;
 }
 
-static bool take_records(struct hs_reader *reader, struct hsio *h, const struct hsio_content *c,
-			 const unsigned char *at, size_t n)
+/* The next batch of the block's records: how many, or -1. */
+static int take_records(struct hs_reader *reader, struct hsio *h)
 {
-	uint64_t left = reader->info.records - reader->index;
-	uint32_t pages = le32toh(c->pages);
-	struct hs_rec *rec = reader->block;
+	uint64_t left = reader->info.records - reader->index, page_bad = 0, off_bad = 0;
+	size_t n = h->records - h->given < BATCH ? h->records - h->given : BATCH;
+	uint64_t *idx = h->column, *off = idx + BATCH, *next = off + BATCH;
+	uint32_t pages = le32toh(h->content.pages);
+	bool next_bad = false;
 
-	take_column(&at, c->idx, n, h->column);
+	get_column(h->idx + h->given, h->records, h->content.idx, n, idx);
+	get_column(h->off + h->given, h->records, h->content.off, n, off);
+	get_column(h->dist + h->given, h->records, h->content.next, n, next);
+	for (size_t i = 0; i < n; i++)
+		page_bad |= idx[i] >= pages;
+	if (page_bad)
+		return damaged(reader, "a page that is not there") - 1;
 	for (size_t i = 0; i < n; i++) {
-		if (h->column[i] >= pages)
-			return damaged(reader, "a page that is not there");
-		rec[i] = h->pages[h->column[i]];
+		struct hs_rec *rec = &reader->block[i];
+
+		*rec = h->pages[idx[i]];
+		off_bad |= off[i] & rec->mask;
+		next_bad |= next[i] >= left - i;
+		rec->iova |= off[i];
+		rec->next = next[i] ? reader->index + i + next[i] : HS_NEVER;
 	}
-	if (c->off) {
-		take_column(&at, c->off, n, h->column);
-		for (size_t i = 0; i < n; i++) {
-			if (h->column[i] & rec[i].mask)
-				return damaged(reader, "an offset beyond its page");
-			rec[i].iova |= h->column[i];
-		}
-	}
-	if (!h->next) {
-		for (size_t i = 0; i < n; i++)
-			rec[i].next = HS_NEVER;
-		return true;
-	}
-	take_column(&at, c->next, n, h->column);
-	for (size_t i = 0; i < n; i++) {
-		if (h->column[i] >= left - i)
-			return damaged(reader, "a next use beyond the end");
-		rec[i].next = h->column[i] ? reader->index + i + h->column[i] : HS_NEVER;
-	}
-	return true;
+	if (off_bad)
+		return damaged(reader, "an offset beyond its page") - 1;
+	if (next_bad)
+		return damaged(reader, "a next use beyond the end") - 1;
+	h->given += n;
+	return n;
 }
 
 static bool take_content(struct hs_reader *reader, struct hsio *h, size_t raw, size_t n)
 {
 	const unsigned char *at = h->raw + sizeof(struct hsio_content);
-	struct hsio_content c;
+	struct hsio_content *c = &h->content;
 	size_t pages;
 
-	if (raw < sizeof(c))
+	if (raw < sizeof(*c))
 		return damaged(reader, "no content");
-	memcpy(&c, h->raw, sizeof(c));
-	pages = le32toh(c.pages);
-	if (!pages || pages > n || c.idx < 1 || c.idx > 2 || c.off > 8 || c.next > 8 ||
-	    (!h->next && c.next) ||
-	    raw != sizeof(c) + pages * HSIO_PAGE_BYTES + n * (c.idx + c.off + c.next))
+	memcpy(c, h->raw, sizeof(*c));
+	pages = le32toh(c->pages);
+	if (!pages || pages > n || c->idx < 1 || c->idx > 2 || c->off > 8 || c->next > 8 ||
+	    (!h->next && c->next) ||
+	    raw != sizeof(*c) + pages * HSIO_PAGE_BYTES + n * (c->idx + c->off + c->next))
 		return damaged(reader, "its columns do not fit it");
-	return take_pages(reader, h, &at, pages) && take_records(reader, h, &c, at, n);
+	if (!take_pages(reader, h, &at, pages))
+		return false;
+	h->idx = at;
+	h->off = h->idx + n * c->idx;
+	h->dist = h->off + n * c->off;
+	h->records = n;
+	h->given = 0;
+	return true;
 }
 
-static int hsio_fill(struct hs_reader *reader)
+static bool read_block(struct hs_reader *reader, struct hsio *h)
 {
-	struct hsio *h = reader->impl;
 	uint64_t left = reader->info.records - reader->index;
 	struct hsio_block block;
 	size_t raw, packed, n;
 
-	if (!reader->index)
-		h->offset = sizeof(struct hsio_header);
-	if (!left) {
-		if (h->offset != h->end)
-			damaged(reader, "something follows the last");
-		return reader->failed ? -1 : 0;
-	}
 	if (h->end - h->offset < sizeof(block))
-		return damaged(reader, "it is missing") - 1;
+		return damaged(reader, "it is missing");
 	if (!hs_pread(reader, &block, sizeof(block), h->offset))
-		return -1;
+		return false;
 	raw = le32toh(block.raw);
 	packed = le32toh(block.packed);
 	n = le32toh(block.records);
 	if (le32toh(block.magic) != HSIO_BLOCK_MAGIC || le64toh(block.first) != reader->index ||
 	    !n || n > HSIO_BLOCK || n > left || raw > HSIO_RAW_MAX || packed > h->packed_max ||
 	    packed > h->end - h->offset - sizeof(block))
-		return damaged(reader, "its header makes no sense") - 1;
+		return damaged(reader, "its header makes no sense");
 	if (!hs_pread(reader, h->packed, packed, h->offset + sizeof(block)))
-		return -1;
+		return false;
 	if (crc(crc(0, &block, offsetof(struct hsio_block, crc)), h->packed, packed) !=
 	    le32toh(block.crc))
-		return damaged(reader, "checksum") - 1;
+		return damaged(reader, "checksum");
 	if (ZSTD_decompressDCtx(h->zstd, h->raw, raw, h->packed, packed) != raw)
-		return damaged(reader, "its compressed data make no sense") - 1;
-	if (!take_content(reader, h, raw, n))
-		return -1;
+		return damaged(reader, "its compressed data make no sense");
 	h->offset += sizeof(block) + packed;
-	return n;
+	return take_content(reader, h, raw, n);
+}
+
+static int hsio_fill(struct hs_reader *reader)
+{
+	struct hsio *h = reader->impl;
+
+	if (!reader->index) {	/* the begin, also after a rewind */
+		h->offset = sizeof(struct hsio_header);
+		h->records = 0;
+		h->given = 0;
+	}
+	if (reader->index == reader->info.records)
+		return h->offset == h->end ? 0 : damaged(reader, "something follows the last") - 1;
+	if (h->given == h->records && !read_block(reader, h))
+		return -1;
+	return take_records(reader, h);
 }
 
 static void hsio_close(struct hs_reader *reader)
