@@ -19,7 +19,7 @@ static double seconds(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return t.tv_sec + 1e-9 * t.tv_nsec;
+	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
 static int fail(const char *text)

@@ -10,6 +10,8 @@
 #include "../../userspace-tools/hypersio/hs_result.h"
 #include "hs_test.h"
 
+#define ROUNDING 1.000000001
+
 static unsigned int rounds = 60;
 
 static const char *const trace_file = "random.hsio";
@@ -74,7 +76,7 @@ static void random_cache(struct hs_rng *rng, struct hs_cache_config *c)
 	c->groups = 1 + hs_rng_below(rng, c->size / c->ways);
 	c->policy = hs_rng_below(rng, HS_POLICIES);
 	if (!hs_rng_below(rng, 8))
-		c->size = c->ways = 0;
+		*c = (struct hs_cache_config){ .groups = 1 };
 }
 
 static void random_config(struct hs_rng *rng, struct hs_config *g, enum hs_model model)
@@ -149,11 +151,11 @@ static bool check_counts(const struct hs_config *g, const struct hs_result *r)
 		return because("%llu translations; answered %llu, by tenants %llu, latencies %llu",
 			       (unsigned long long)r->translations, (unsigned long long)sum,
 			       (unsigned long long)tenants, (unsigned long long)hist);
-	if (r->utilization > bound * (1 + 1e-9))
+	if (r->utilization > bound * ROUNDING)
 		return because("utilization %.9f above the bound %.9f (ptb %g, walkers %g, port %g, inval %g)",
 			       r->utilization, bound, r->bounds.ptb, r->bounds.walkers,
 			       r->bounds.port, r->bounds.inval);
-	if (r->jain < 0 || r->jain > 1 + 1e-9)
+	if (r->jain < 0 || r->jain > ROUNDING)
 		return because("fairness %g", r->jain);
 	if (g->model == HS_COMPAT) {
 		/* each translation looks once and, unless it must not, allocates once */
@@ -398,7 +400,8 @@ static bool model_forms(void)
 	ok = near(r.latency_max, 908 + 50 * (4 + 4), 0.0001, "PASID") && r.cc_accesses == 4;
 	hs_result_free(&r);
 	/* one walker: a walk of 1200 ns after the other; the link is not what limits */
-	if (!ok || !run_set("cold", &r, "model=model walk.walkers=1 ptb=512 l2.size=0 l3.size=0 nested.size=0"))
+	if (!ok || !run_set("cold", &r, "model=model walk.walkers=1 ptb=512 l2.size=0 l3.size=0 "
+			    "nested.size=0"))
 		return false;
 	ok = near(r.mbps, 12336.0 / 3600 * 1000, 0.01, "one walker") &&
 		near(r.utilization, r.bounds.all_miss, 0.01, "its bound");
@@ -411,6 +414,8 @@ static bool model_forms(void)
 	return ok;
 }
 
+#define SLOW "model=model link.gbps=1 link.packet_translations=1 "
+
 static bool invalidations(void)
 {
 	struct hs_result r;
@@ -418,20 +423,23 @@ static bool invalidations(void)
 
 	/* each page is unmapped as soon as it was used, and the next packet comes much later */
 	if (!make_cold("hot", 2000, 1, true) ||
-	    !run_set("hot", &r, "model=model link.gbps=1 inval.mode=strict inval.pages=3 link.packet_translations=1"))
+	    !run_set("hot", &r, SLOW "inval.mode=strict inval.pages=3"))
 		return false;
 	ok = (!r.class[HS_CLASS_IOTLB] && r.invalidations >= 5999) ||
-		because("strict: %llu hits, %llu commands", (unsigned long long)r.class[HS_CLASS_IOTLB],
+		because("strict: %llu hits, %llu commands",
+			(unsigned long long)r.class[HS_CLASS_IOTLB],
 			(unsigned long long)r.invalidations);
 	hs_result_free(&r);
-	if (!ok || !run_set("hot", &r, "model=model link.gbps=1 inval.mode=deferred inval.pages=1 inval.batch=100 inval.period=10000000 link.packet_translations=1"))
+	if (!ok ||
+	    !run_set("hot", &r, SLOW "inval.mode=deferred inval.batch=100 inval.period=10000000"))
 		return false;
 	ok = (r.invalidations == 60 && r.class[HS_CLASS_WALK] + r.class[HS_CLASS_L2] == 60) ||
 		because("deferred: %llu flushes, %llu misses", (unsigned long long)r.invalidations,
 			(unsigned long long)(r.translations - r.class[HS_CLASS_IOTLB]));
 	hs_result_free(&r);
 	/* by age: a packet each 12.3 us, so a flush about each 10 packets */
-	if (!ok || !run_set("hot", &r, "model=model link.gbps=1 inval.mode=deferred inval.pages=1 inval.batch=1000 inval.period=123 link.packet_translations=1"))
+	if (!ok ||
+	    !run_set("hot", &r, SLOW "inval.mode=deferred inval.batch=1000 inval.period=123"))
 		return false;
 	ok = near(r.invalidations, 6000 / 10.9, 0.05, "flushes by age");
 	hs_result_free(&r);
@@ -444,7 +452,7 @@ static bool page_requests(void)
 	bool ok;
 
 	if (!make_cold("cold", 100, 1, false) ||
-	    !run_set("cold", &r, "model=model pri.rate=1 walk.mode=second packets=1 link.packet_translations=1 cc.size=0"))
+	    !run_set("cold", &r, SLOW "pri.rate=1 walk.mode=second packets=1 cc.size=0"))
 		return false;
 	/* two requests of 1208 ns less one lookup of 2, and 20 us and a round trip in between */
 	ok = r.page_requests == 1 && near(r.latency_max, 2 * 1208 - 2 + 20000 + 900, 0.0001, "PRI");
@@ -489,13 +497,13 @@ static bool slots_add_up(void)
 	return ok;
 }
 
-/* --- caches against the simplest ones that do the same ----------------------------------------- */
+/* --- caches against the simplest ones that do the same --------------------------------------- */
 
 static bool caches_alike(uint32_t ways, uint32_t sets)
 {
 	struct hs_cache_config config = { ways * sets, ways, 1, HS_LRU };
-	uint64_t *list = malloc(ways * sets * sizeof(*list));	/* of each set, newest first */
-	uint32_t *used = calloc(sets, sizeof(*used));
+	uint64_t *list;		/* of each set, newest first */
+	uint32_t *used;
 	struct hs_cache c;
 	struct hs_rng rng;
 	struct ax_msg msg;
@@ -504,6 +512,8 @@ static bool caches_alike(uint32_t ways, uint32_t sets)
 	hs_rng_seed(&rng, ways);
 	if (hs_cache_init(&c, &config, 0, 1, "test", &msg))
 		return because("%s", msg.text);
+	list = malloc(ways * sets * sizeof(*list));
+	used = calloc(sets, sizeof(*used));
 	for (unsigned int i = 0; ok && i < 200000; i++) {
 		uint64_t key = hs_rng_below(&rng, ways * sets * 3 / 2), *l;
 		uint32_t set = key % sets, at = 0;

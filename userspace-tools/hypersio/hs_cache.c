@@ -343,9 +343,9 @@ static void drop(struct hs_cache *c, uint32_t set, uint64_t e)
 
 bool hs_cache_remove(struct hs_cache *c, uint32_t set, uint64_t key)
 {
-	int64_t e;
+	int64_t e = c->size ? hs_cache_find(c, set, key) : -1;
 
-	if (!c->size || (e = hs_cache_find(c, set, key)) < 0)
+	if (e < 0)
 		return false;
 	drop(c, set, e);
 	return true;

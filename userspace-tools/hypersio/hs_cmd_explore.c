@@ -63,7 +63,7 @@ static double now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + 1e-9 * t.tv_nsec;
+	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
 /* --- files ------------------------------------------------------------------------------ */
@@ -209,7 +209,7 @@ static const char *fixed_value(const struct run *r, size_t i, const json_t *resu
 
 static void csv_row(const struct explore *x, size_t i, const json_t *result, FILE *f)
 {
-	char text[64];
+	char text[64], number[32];
 
 	for (size_t j = 0; j < NR_FIXED; j++) {
 		if (j)
@@ -226,10 +226,7 @@ static void csv_row(const struct explore *x, size_t i, const json_t *result, FIL
 		const json_t *v = json_object_get(result, c->name);
 
 		fputc(',', f);
-		if (json_is_number(v))
-			fputs(hs_number(json_number_value(v), (char[32]){ 0 }), f);
-		else
-			fputs("inf", f);
+		fputs(json_is_number(v) ? hs_number(json_number_value(v), number) : "inf", f);
 	}
 	fputc('\n', f);
 }

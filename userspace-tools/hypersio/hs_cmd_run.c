@@ -91,17 +91,16 @@ int hypersio_run(const struct ax_args *args)
 		return ret;
 	if (original && config.model != HS_COMPAT)
 		return ax_usage("--original needs the compat model");
-	if (hs_run(&config, trace, &result, &msg)) {
+	if (hs_run(&config, trace, &result, &msg))
 		ret = ax_error("%s", msg.text);
-	} else if (json) {
+	else if (json)
 		ret = print_json(hs_result_json(&result, &config, tenants));
-	} else if (csv) {
+	else if (csv)
 		ret = print_csv(&result);
-	} else if (original) {
+	else if (original)
 		hs_result_print_original(&result, &config, stdout);
-	} else {
+	else
 		hs_result_print(&result, &config, tenants, stdout);
-	}
 	hs_result_free(&result);
 	return ret;
 }

@@ -19,11 +19,10 @@ static inline void predict_history(struct core *c, struct source *src, const str
 		hit |= u[i].key == s->page.key;
 	src->hit += hit;
 	src->miss += !hit;
-	if (src->nr_used == length) {
+	if (src->nr_used == length)
 		src->first_used = at + 1 == length ? 0 : at + 1;
-	} else {
+	else
 		at = src->nr_used++;	/* the ring starts at 0 until it is full */
-	}
 	u[at] = s->page;
 }
 

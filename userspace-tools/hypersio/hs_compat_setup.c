@@ -152,7 +152,8 @@ static void bounds(const struct core *c, struct hs_bounds *b)
 	b->line = PACKET_BITS / slot / g->gbps;
 	b->ptb = translations ? (g->ptb + PACKET - 1) * bits / g->gbps /
 		(c->nominal_sum / translations - 1) : INFINITY;
-	b->walkers = b->inval = INFINITY;
+	b->walkers = INFINITY;
+	b->inval = INFINITY;
 	b->port = translations / fmax(walks, fmax(fills, 1)) * bits / g->gbps;
 	b->all_hit = b->line;
 	b->all_miss = fmin(b->line, n * PACKET_BITS / (ceil(miss / slot) * slot) / g->gbps);

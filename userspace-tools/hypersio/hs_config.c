@@ -59,13 +59,17 @@ const struct hs_config_key hs_config_keys[] = {
 	U32("link.packet_translations", packet_translations, 1, 1024, true, "",
 	    "Consecutive records of the trace that make a packet"),
 	WORD("link.full", full, fulls, true,
-	     "A packet that finds no room: drop: comes again in the next slot; wait: starts as soon as there is room"),
+	     "A packet that finds no room: drop: comes again "
+	     "in the next slot; wait: starts as soon as "
+	     "there is room"),
 	U32("devices", devices, 1, HS_DEVICES_MAX, true, "",
 	    "Devices, each with link, PTB, IOTLB and prefetcher; tenants are dealt out in turn"),
 
 	U32("ptb", ptb, 1, HS_PTB_MAX, false, "entries", "Pending translation buffer"),
 	WORD("ptb_unit", ptb_unit, units, true,
-	     "translation: a packet's translations enter one by one; packet: all once there is an entry left (as the original)"),
+	     "translation: a packet's translations enter one "
+	     "by one; packet: all once there is an entry "
+	     "left (as the original)"),
 	WORD("order", order, orders, false,
 	     "ooo: translations may overtake each other; inorder: not"),
 	BOOL("merge", merge, true, "A miss waits for an outstanding miss of the same page"),
@@ -76,7 +80,9 @@ const struct hs_config_key hs_config_keys[] = {
 	CACHE("l3", l3, false, "the page cache of 1 GiB regions"),
 	CACHE("nested", nested, true, "the cache of guest-physical translations (nested walks)"),
 	BOOL("selective", selective, false,
-	     "Domains below iotlb.groups allocate only in the IOTLB, the next l2.groups only in L2, then L3"),
+	     "Domains below iotlb.groups allocate only in "
+	     "the IOTLB, the next l2.groups only in L2, then "
+	     "L3"),
 
 	BOOL("prefetch.enabled", pf_enabled, false,
 	     "Prefetch (compat: must be true; there a buffer of 0 still fetches)"),
@@ -100,23 +106,31 @@ const struct hs_config_key hs_config_keys[] = {
 	    "Time between two requests that the IOMMU takes"),
 
 	WORD("walk.mode", walk, walks, true,
-	     "nested: guest table in a second-stage table; second: second stage only; first: first stage only"),
+	     "nested: guest table in a second-stage table; "
+	     "second: second stage only; first: first stage "
+	     "only"),
 	U32("walk.guest_levels", guest_levels, 3, 5, true, "", "Levels of the guest's page table"),
 	U32("walk.host_levels", host_levels, 3, 5, true, "", "Levels of the host's page table"),
 	WORD("walk.host_page", host_page, pages, true, "Size of the host's pages below the guest"),
 	U32("walk.walkers", walkers, 0, HS_WALKERS_MAX, true, "",
 	    "Walks at a time; 0: no limit"),
 	BOOL("walk.pasid", pasid, true,
-	     "Scalable mode: two more accesses, PASID directory and table, on a context cache miss"),
+	     "Scalable mode: two more accesses, PASID "
+	     "directory and table, on a context cache miss"),
 
 	WORD("dram.distribution", dram, drams, true,
-	     "Of one access: fixed; uniform: ns +- spread; exponential: ns - spread + Exp(spread); rows: ns - spread with probability row_hit, else ns + spread"),
+	     "Of one access: fixed; uniform: ns +- spread; "
+	     "exponential: ns - spread + Exp(spread); rows: "
+	     "ns - spread with probability row_hit, else ns "
+	     "+ spread"),
 	U32("dram.ns", ns_dram, 1, 1000000, true, "ns", "One memory access"),
 	U32("dram.spread", ns_dram_spread, 0, 1000000, true, "ns", "At most dram.ns"),
 	REAL("dram.row_hit", row_hit, 0, 1, true, "", "Share of accesses that hit the open row"),
 
 	WORD("inval.mode", inval, invals, true,
-	     "none; strict: each unmap invalidates its page; deferred: a domain at a time, by batch or period"),
+	     "none; strict: each unmap invalidates its page; "
+	     "deferred: a domain at a time, by batch or "
+	     "period"),
 	U32("inval.pages", inval_pages, 0, 1024, true, "",
 	    "Pages of a packet, counted from its last, that are unmapped once it is done"),
 	U32("inval.ns", ns_inval, 1, 10000000, true, "ns",
@@ -131,7 +145,8 @@ const struct hs_config_key hs_config_keys[] = {
 	BOOL("ats.enabled", ats, true,
 	     "The IOTLB is in the device; without ATS it is in the IOMMU"),
 	REAL("pri.rate", pri_rate, 0, 1, true, "", "Share of walks that find the page not present"),
-	U32("pri.service", pri_us, 0, 10000000, true, "us", "The host's handling of a page request"),
+	U32("pri.service", pri_us, 0, 10000000, true, "us",
+	    "The host's handling of a page request"),
 	U32("pri.slots", pri_slots, 1, 65536, true, "", "Page requests of a device at a time"),
 	{ NULL, 0, 0, 0, 0, NULL, false, NULL, NULL }
 };
@@ -264,7 +279,8 @@ int hs_config_set(struct hs_config *config, const char *key, const char *value,
 		return ax_fail(msg, "%s: '%s' is not a whole number from %.0f to %.0f", key, value,
 			       k->min, k->max);
 	if (d < k->min || d > k->max)
-		return ax_fail(msg, "%s: %s is not from %.10g to %.10g", key, value, k->min, k->max);
+		return ax_fail(msg, "%s: %s is not from %.10g to %.10g", key, value, k->min,
+			       k->max);
 	switch (k->type) {
 	case HS_KEY_REAL:
 		memcpy(field, &d, sizeof(d));

@@ -121,6 +121,7 @@ static int set(struct toml *t, const char *key, const char *value, bool quoted)
 {
 	const struct hs_config_key *k;
 	struct ax_msg why;
+	bool word;
 
 	if (!strcmp(key, "preset")) {
 		if (t->preset || t->nr_seen)
@@ -135,7 +136,8 @@ static int set(struct toml *t, const char *key, const char *value, bool quoted)
 	if (hs_config_set(t->config, key, value, &why))
 		return wrong(t, why.text);
 	k = hs_config_find(key);
-	if (quoted != (k->type == HS_KEY_WORD))
+	word = k->type == HS_KEY_WORD;
+	if (quoted != word)
 		return ax_fail(t->msg, "%s:%u: %s: the value must %sbe in quotes", t->name, t->line,
 			       key, quoted ? "not " : "");
 	for (unsigned int i = 0; i < t->nr_seen; i++) {

@@ -375,6 +375,12 @@ static void start_measuring(struct model *m, uint64_t now)
 {
 	struct hs_cache *cache[] = { &m->cc, &m->iotlb, &m->l2, &m->l3, &m->nested };
 	struct hs_result *r = m->result;
+	uint64_t *count[] = {
+		&r->drops, &r->accesses, &r->most_accesses, &r->cc_accesses, &r->prefetches,
+		&r->prefetch_accesses, &r->prefetch_dropped, &r->buffer_fill, &r->buffer_same,
+		&r->invalidations, &r->invalidated, &r->page_requests,
+		&m->requests, &m->walking, &m->invals, &m->invals_by_last,
+	};
 
 	m->first = now;
 	for (size_t i = 0; i < sizeof(cache) / sizeof(cache[0]); i++)
@@ -383,10 +389,8 @@ static void start_measuring(struct model *m, uint64_t now)
 		m->device[i].iotlb.stats = (struct hs_cache_stats){ 0 };
 		m->device[i].buffer.stats = (struct hs_cache_stats){ 0 };
 	}
-	r->drops = r->accesses = r->most_accesses = r->cc_accesses = 0;
-	r->prefetches = r->prefetch_accesses = r->buffer_fill = r->buffer_same = 0;
-	r->invalidations = r->invalidated = r->page_requests = 0;
-	m->requests = m->walking = m->invals = m->invals_by_last = 0;
+	for (size_t i = 0; i < sizeof(count) / sizeof(count[0]); i++)
+		*count[i] = 0;
 }
 
 static int slot(struct model *m, uint32_t device, uint64_t now)

@@ -83,6 +83,16 @@ static int learn(struct model *m, struct device *d, uint32_t me)
 	return 0;
 }
 
+/* Does the device have the page, or wait for it? */
+static bool has(const struct model *m, const struct device *d, const struct flight *f)
+{
+	if (hs_cache_find(&d->buffer, 0, f->key) >= 0)
+		return true;
+	if (d->iotlb.size && hs_cache_find(&d->iotlb, f->set, f->key) >= 0)
+		return true;
+	return hs_model_find_miss(m, d, f->key) != NONE;
+}
+
 int hs_model_prefetch(struct model *m, uint32_t number, uint64_t now)
 {
 	const struct hs_config *g = m->config;
@@ -115,9 +125,7 @@ int hs_model_prefetch(struct model *m, uint32_t number, uint64_t now)
 		f->tenant = u->tenant;
 		f->source = predicts - 1;
 		hs_model_place(m, f, u->did, u->iova, u->mask, u->next, u->level);
-		if (g->pf_filter && (hs_cache_find(&d->buffer, 0, f->key) >= 0 ||
-				     (d->iotlb.size && hs_cache_find(&d->iotlb, f->set, f->key) >= 0) ||
-				     hs_model_find_miss(m, d, f->key) != NONE)) {
+		if (g->pf_filter && has(m, d, f)) {
 			hs_model_drop(m, n);
 			continue;
 		}

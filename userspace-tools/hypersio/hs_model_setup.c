@@ -16,7 +16,10 @@ static int init_device(struct model *m, struct device *d)
 	if (!g->pf_enabled || !g->ats)
 		buffer = none;
 	d->waiting = true;
-	d->oldest = d->youngest = d->first_fault = d->last_fault = NONE;
+	d->oldest = NONE;
+	d->youngest = NONE;
+	d->first_fault = NONE;
+	d->last_fault = NONE;
 	d->miss = malloc(((size_t)m->miss_mask + 1) * sizeof(*d->miss));
 	if (!d->miss || hs_ids_init(&d->dids, g->tenants ? g->tenants : HS_TENANTS_MAX - 1) ||
 	    hs_ids_init(&d->sids, HS_TENANTS_MAX - 1))

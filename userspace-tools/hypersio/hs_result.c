@@ -75,7 +75,7 @@ void hs_result_finish(struct hs_result *r, const struct hs_config *config)
 
 	r->packets = r->translations / config->packet_translations;
 	if (r->ns)
-		r->mbps = (unsigned __int128)r->packets * bits * 1000 / r->ns;
+		r->mbps = (__uint128_t)r->packets * bits * 1000 / r->ns;
 	if (r->ns)
 		r->utilization = (double)r->packets * bits / r->ns / config->gbps / config->devices;
 	for (uint32_t i = 0; i < r->nr_tenants; i++) {
@@ -108,7 +108,10 @@ static uint64_t percentile(const struct hs_result *r, double share)
 /* --- columns ------------------------------------------------------------------------ */
 
 #define COLUMN(name, expr) \
-	static double get_##name(const struct hs_result *r) { return (expr); }
+	static double get_##name(const struct hs_result *r) \
+	{ \
+		return expr; \
+	}
 
 COLUMN(utilization, r->utilization)
 COLUMN(mbps, r->mbps)
@@ -228,8 +231,10 @@ static json_t *tenant_json(const struct hs_tenant_result *t, const struct hs_con
 	json_object_set_new(o, "time_ns", json_integer(t->end > t->start ? t->end - t->start : 0));
 	json_object_set_new(o, "mbps", json_integer(tenant_mbps(t, config)));
 	if (t->latency) {
-		json_object_set_new(o, "p50_ns", json_integer(hs_hist_percentile(t->latency, 0.5)));
-		json_object_set_new(o, "p99_ns", json_integer(hs_hist_percentile(t->latency, 0.99)));
+		json_object_set_new(o, "p50_ns",
+				    json_integer(hs_hist_percentile(t->latency, 0.5)));
+		json_object_set_new(o, "p99_ns",
+				    json_integer(hs_hist_percentile(t->latency, 0.99)));
 		json_object_set_new(o, "p999_ns",
 				    json_integer(hs_hist_percentile(t->latency, 0.999)));
 	}

@@ -37,7 +37,7 @@ struct hs_cache_result {
 struct hs_tenant_result {
 	uint32_t did;
 	uint64_t translations;
-	uint64_t start, end;	/* first issue, last answer; compat: nominal, as the original; ns */
+	uint64_t start, end;	/* first issue, last answer (compat: nominal); ns */
 	struct hs_hist *latency;	/* NULL beyond HS_TENANT_HISTS tenants */
 };
 
@@ -53,14 +53,14 @@ struct hs_predictor_result {
 	uint64_t accesses, correct, incorrect, predictions, mappings, same, different;
 };
 
-/* Utilization that cannot be exceeded, docs/hypersio-model.md; INFINITY: no such bound. */
+/* Utilization that cannot be exceeded (docs/hypersio-model.md); INFINITY: no such bound. */
 struct hs_bounds {
 	double line;		/* the link's own speed */
 	double ptb;		/* entries over the latency without any queueing */
 	double walkers;		/* walkers over the time that walks need */
 	double port;		/* requests that the IOMMU takes */
 	double inval;		/* invalidation commands */
-	double all_hit, all_miss;	/* before the run: if each translation hit, missed all caches */
+	double all_hit, all_miss;	/* before the run: if all translations hit, missed */
 };
 
 struct hs_result {
@@ -115,7 +115,7 @@ json_t *hs_result_json(const struct hs_result *r, const struct hs_config *config
 /* A number as in CSV and JSON: whole ones without a point. */
 const char *hs_number(double value, char out[32]);
 
-/* hs_compat.c and hs_model.c agree in this; @path is read by as many readers as there are devices. */
+/* A model. @path is read by as many readers as there are devices. */
 typedef int hs_run_fn(const struct hs_config *config, const char *path, struct hs_result *result,
 		      struct ax_msg *msg);
 hs_run_fn hs_compat_run, hs_model_run;

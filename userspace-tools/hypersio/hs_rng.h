@@ -35,7 +35,7 @@ static inline uint32_t hs_rng_below(struct hs_rng *rng, uint32_t n)
 /* 0 <= result < 1 */
 static inline double hs_rng_unit(struct hs_rng *rng)
 {
-	return (hs_rng_u64(rng) >> 11) * 0x1p-53;
+	return (hs_rng_u64(rng) >> 11) / 0x1p53;
 }
 
 #endif

@@ -9,5 +9,7 @@ int hs_run(const struct hs_config *config, const char *path, struct hs_result *r
 	memset(result, 0, sizeof(*result));
 	if (hs_config_check(config, msg))
 		return -1;
-	return (config->model == HS_COMPAT ? hs_compat_run : hs_model_run)(config, path, result, msg);
+	if (config->model == HS_COMPAT)
+		return hs_compat_run(config, path, result, msg);
+	return hs_model_run(config, path, result, msg);
 }

@@ -134,8 +134,8 @@ int hs_sweep_parse(struct hs_sweep *s, const char *text, struct ax_msg *msg)
 				return ax_fail(msg, "%s stands there twice", a->key);
 		}
 		s->nr_axes++;
-		if (add_values(a, equals + 1, text + len - equals - 1, msg) || check_twice(a, msg) ||
-		    check_axis(a, msg))
+		if (add_values(a, equals + 1, text + len - equals - 1, msg) ||
+		    check_twice(a, msg) || check_axis(a, msg))
 			return -1;
 		if (a->nr > HS_SWEEP_RUNS / s->runs)
 			return ax_fail(msg, "more than %u runs", HS_SWEEP_RUNS);
