@@ -64,8 +64,8 @@ struct dpu_xfer {
  *	it). Optional
  * @release: the last file was closed. Optional
  * @commit: give a command to each control interface (0: none to this one), and
- *	put what they answer into @results (as @update). cmds and results have
- *	nr_cis elements
+ *	put what they answer into @results (as @update). Both have
+ *	DPU_MAX_CIS elements
  * @update: fetch the current result word of each control interface
  * @write: user memory to MRAM
  * @read: MRAM to user memory
