@@ -48,7 +48,7 @@ struct dpu_rank {
 	struct rw_semaphore gone_lock;
 	bool gone;		/* under gone_lock: the provider is no more */
 
-	struct mutex lock;
+	struct mutex lock;	/* who has it open, and the rest up to slice */
 	bool owned;		/* a program has it */
 	u8 debug_mode;		/* not 0: others may open it too */
 	u32 usage;		/* open files */
@@ -57,7 +57,7 @@ struct dpu_rank {
 		bool all_enabled;
 	} slice[DPU_MAX_CIS];	/* as told by DPU_IOC_SLICES, zero before */
 
-	spinlock_t result_lock;
+	spinlock_t result_lock;	/* the rest */
 	bool results_final;	/* results answer the next update */
 	u64 commits;		/* counts commits: whose results are those? */
 	u64 results[DPU_MAX_CIS];

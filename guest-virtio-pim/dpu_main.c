@@ -58,7 +58,6 @@ static bool __init dpu_class_taken(void)
 	return true;
 }
 
-
 static int __init dpu_init(void)
 {
 	int err;

@@ -111,6 +111,7 @@ static ssize_t dimm_vpd_read(struct file *file, struct kobject *kobj, ANNEX_BIN_
 
 	return memory_read_from_buffer(buf, count, &offset, rank->vpd, rank->info.vpd_bytes);
 }
+
 /* Size 0: read() asks until there is no more. */
 static ANNEX_BIN_ATTR bin_attr_dimm_vpd = __BIN_ATTR_RO(dimm_vpd, 0);
 

@@ -15,9 +15,6 @@
 
 #include "dpu.h"
 
-/* The bytes of the matrix that count; newer programs pass more behind it. */
-#define DPU_MATRIX_BYTES (sizeof(__u64) * DPU_MAX_DPUS + 2 * sizeof(__u32))
-
 struct dpu_xfer_state {
 	struct dpu_transfer matrix;
 	struct dpu_xfer x;
@@ -126,7 +123,8 @@ int dpu_xfer(struct dpu_rank *rank, const void __user *arg, bool to_user)
 	u32 done, window;
 	int nr, err = 0;
 
-	BUILD_BUG_ON(DPU_MATRIX_BYTES != sizeof(struct dpu_transfer));
+	/* The bytes of the matrix that count; newer programs pass more behind it. */
+	BUILD_BUG_ON(sizeof(struct dpu_transfer) != 520);
 	s = kvmalloc(sizeof(*s), GFP_KERNEL);
 	if (!s)
 		return -ENOMEM;

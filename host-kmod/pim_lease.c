@@ -205,9 +205,9 @@ static int pim_waiter_start_locked(struct pim_waiter *w)
 
 static int pim_waiter_wait(struct pim_waiter *w)
 {
+	unsigned long most = msecs_to_jiffies(READ_ONCE(pim_open_wait_ms));
 	long left = w->want->local ?
-		wait_for_completion_killable_timeout(
-			&w->done, msecs_to_jiffies(READ_ONCE(pim_open_wait_ms))) :
+		wait_for_completion_killable_timeout(&w->done, most) :
 		wait_for_completion_interruptible_timeout(&w->done, w->want->timeout);
 
 	mutex_lock(&pim_lock);

@@ -17,8 +17,8 @@
 #include "pim_session.h"
 #include "pim_trace.h"
 
-DEFINE_MUTEX(pim_lock);
-DEFINE_MUTEX(pim_ranks_lock);
+DEFINE_MUTEX(pim_lock);		/* see pim_rank.h */
+DEFINE_MUTEX(pim_ranks_lock);	/* see pim_rank.h */
 LIST_HEAD(pim_ranks);		/* by id */
 struct workqueue_struct *pim_wq;
 static struct class *pim_class;

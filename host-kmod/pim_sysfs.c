@@ -102,7 +102,9 @@ static const struct attribute_group pim_rank_group = {
 #define PIM_STAT_SHOW(_name)								\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr, char *buf) \
 {											\
-	return sysfs_emit(buf, "%lld\n", atomic64_read(&dev_to_pim_rank(dev)->_name));	\
+	struct pim_rank *rank = dev_to_pim_rank(dev);					\
+											\
+	return sysfs_emit(buf, "%lld\n", atomic64_read(&rank->_name));			\
 }											\
 static DEVICE_ATTR_RO(_name)
 

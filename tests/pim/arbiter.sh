@@ -8,7 +8,7 @@
 # debug: kmemleak
 # time: 200
 #
-# shellcheck disable=SC2317 # cases are called by t_run
+# shellcheck disable=SC2317,SC2016 # cases are called by t_run; strings for inner shells
 set -u
 # shellcheck source=tests/pim/lib.sh
 . "${0%/*}/lib.sh"
@@ -23,7 +23,6 @@ lease()
 	local out=$1
 	shift
 	: >"$out"
-	# shellcheck disable=SC2016 # for the inner shell
 	"$pimctl" lease run "$@" -- sh -c 'echo "have $ANNEX_RANKS"; exec sleep 1000' >"$out" 2>&1 &
 }
 
@@ -33,7 +32,6 @@ lease_as()
 	local uid=$1 out=$2
 	shift 2
 	: >"$out"
-	# shellcheck disable=SC2016 # for the inner shell
 	as_user "$uid" "$pimctl" lease run "$@" -- \
 		sh -c 'echo "have $ANNEX_RANKS"; exec sleep 1000' >"$out" 2>&1 &
 }

@@ -52,7 +52,7 @@ struct pim_info {
 /* --- /dev/pim-control: CAP_SYS_ADMIN in the initial user namespace, else EPERM --- */
 
 /* struct pim_rank_add.flags */
-#define PIM_RANK_F_XFER		(1u << 0) /* the provider is told of transfers: PIM_OP_LOAD, PIM_OP_STORE */
+#define PIM_RANK_F_XFER		(1u << 0) /* transfers ask for PIM_OP_LOAD, PIM_OP_STORE */
 #define PIM_RANK_F_ALL		(PIM_RANK_F_XFER)
 
 /**
