@@ -2,6 +2,9 @@
 /*
  * The calls on an open rank. Transfers are in dpu_xfer.c.
  *
+ * User memory is touched only while the provider is not held: a page fault can
+ * take for ever (userfaultfd), and would keep the rank from being unplugged.
+ *
  * A commit brings its result words back. They answer the updates that follow,
  * as many as the program makes, without asking the provider, once each control
  * interface that was given a command has a complete and valid answer; until
@@ -36,7 +39,11 @@ static int dpu_commit(struct dpu_rank *rank, const void __user *arg)
 	number = ++rank->commits;
 	spin_unlock(&rank->result_lock);
 
+	err = dpu_rank_enter(rank);
+	if (err)
+		return err;
 	err = rank->ops->commit(rank, cmds, results);
+	dpu_rank_leave(rank);
 	if (err)
 		return err;
 	for (ci = 0; ci < n; ci++) {
@@ -56,18 +63,20 @@ static int dpu_update(struct dpu_rank *rank, void __user *arg)
 {
 	u64 results[DPU_MAX_CIS] = {};
 	bool final;
-	int err;
+	int err = dpu_rank_enter(rank);
 
+	if (err)
+		return err;
 	spin_lock(&rank->result_lock);
 	final = rank->results_final;
 	if (final)
 		memcpy(results, rank->results, sizeof(results));
 	spin_unlock(&rank->result_lock);
-	if (!final) {
+	if (!final)
 		err = rank->ops->update(rank, results);
-		if (err)
-			return err;
-	}
+	dpu_rank_leave(rank);
+	if (err)
+		return err;
 	return copy_to_user(arg, results, rank->info.nr_cis * sizeof(*results)) ? -EFAULT : 0;
 }
 
@@ -112,32 +121,22 @@ long dpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct dpu_rank *rank = file->private_data;
 	void __user *p = (void __user *)arg;
-	int err = dpu_rank_enter(rank);
 
-	if (err)
-		return err;
+	if (READ_ONCE(rank->gone))
+		return -ENODEV;
 	switch (cmd) {
 	case DPU_IOC_WRITE:
-		err = dpu_xfer(rank, p, false);
-		break;
+		return dpu_xfer(rank, p, false);
 	case DPU_IOC_READ:
-		err = dpu_xfer(rank, p, true);
-		break;
+		return dpu_xfer(rank, p, true);
 	case DPU_IOC_COMMIT:
-		err = dpu_commit(rank, p);
-		break;
+		return dpu_commit(rank, p);
 	case DPU_IOC_UPDATE:
-		err = dpu_update(rank, p);
-		break;
+		return dpu_update(rank, p);
 	case DPU_IOC_DEBUG_MODE:
-		err = dpu_debug_mode(rank, arg);
-		break;
+		return dpu_debug_mode(rank, arg);
 	case DPU_IOC_SLICES:
-		err = dpu_slices(rank, p);
-		break;
-	default:
-		err = -EINVAL;
+		return dpu_slices(rank, p);
 	}
-	dpu_rank_leave(rank);
-	return err;
+	return -EINVAL;
 }

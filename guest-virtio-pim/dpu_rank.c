@@ -219,7 +219,7 @@ EXPORT_SYMBOL_GPL(dpu_rank_register);
 void dpu_rank_unregister(struct dpu_rank *rank)
 {
 	down_write(&rank->gone_lock);
-	rank->gone = true;
+	WRITE_ONCE(rank->gone, true);
 	/* A program that has it open will not be able to say that it closes it. */
 	if (rank->usage) {
 		if (rank->ops->release)

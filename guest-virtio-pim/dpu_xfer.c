@@ -19,8 +19,8 @@ struct dpu_xfer_state {
 	struct dpu_transfer matrix;
 	struct dpu_xfer x;
 	u32 nr_pages;		/* pinned */
-	struct page *pages[DPU_XFER_PAGES];
-	struct bio_vec vec[DPU_XFER_PAGES];
+	struct page **pages;	/* as many as a window can have */
+	struct bio_vec *vec;	/* the same */
 };
 
 /* How many DPUs take part, or an error. */
@@ -71,17 +71,11 @@ static int dpu_pin(struct dpu_xfer_state *s, u32 dpu, unsigned long start, u32 b
 	part->vec = s->vec + (pages - s->pages);
 	for (i = 0; i < nr; i++) {
 		u32 here = min_t(u32, left, PAGE_SIZE - offset);
-		struct bio_vec *last = part->vec + part->nr - 1;
 
-		if (part->nr && !offset && page_to_pfn(pages[i]) == page_to_pfn(pages[i - 1]) + 1) {
-			last->bv_len += here;
-		} else {
-			last++;
-			last->bv_page = pages[i];
-			last->bv_offset = offset;
-			last->bv_len = here;
-			part->nr++;
-		}
+		if (i && page_to_pfn(pages[i]) == page_to_pfn(pages[i - 1]) + 1)
+			part->vec[part->nr - 1].bv_len += here;
+		else
+			bvec_set_page(&part->vec[part->nr++], pages[i], here, offset);
 		left -= here;
 		offset = 0;
 	}
@@ -111,7 +105,11 @@ static int dpu_xfer_window(struct dpu_rank *rank, struct dpu_xfer_state *s, u32 
 			err = dpu_pin(s, dpu, s->matrix.ptr[dpu] + done, bytes, to_user);
 	}
 	if (!err)
+		err = dpu_rank_enter(rank);
+	if (!err) {
 		err = to_user ? rank->ops->read(rank, &s->x) : rank->ops->write(rank, &s->x);
+		dpu_rank_leave(rank);
+	}
 	dpu_unpin(s, to_user);
 	return err;
 }
@@ -120,16 +118,14 @@ static int dpu_xfer_window(struct dpu_rank *rank, struct dpu_xfer_state *s, u32 
 int dpu_xfer(struct dpu_rank *rank, const void __user *arg, bool to_user)
 {
 	struct dpu_xfer_state *s;
-	u32 done, window;
+	u32 done, window, most;
 	int nr, err = 0;
 
 	/* The bytes of the matrix that count; newer programs pass more behind it. */
 	BUILD_BUG_ON(sizeof(struct dpu_transfer) != 520);
-	s = kvmalloc(sizeof(*s), GFP_KERNEL);
+	s = kzalloc(sizeof(*s), GFP_KERNEL);
 	if (!s)
 		return -ENOMEM;
-	s->nr_pages = 0;
-	s->x.nr = 0;
 	if (copy_from_user(&s->matrix, arg, sizeof(s->matrix))) {
 		err = -EFAULT;
 		goto free;
@@ -141,11 +137,19 @@ int dpu_xfer(struct dpu_rank *rank, const void __user *arg, bool to_user)
 	}
 	/* A page more a DPU, because its first and last may be used in part. */
 	window = (DPU_XFER_PAGES / nr - 1) * PAGE_SIZE;
+	window = min(window, s->matrix.bytes);
+	most = nr * (DIV_ROUND_UP(window, PAGE_SIZE) + 1);
+	s->pages = kvmalloc_array(most, sizeof(*s->pages), GFP_KERNEL);
+	s->vec = kvmalloc_array(most, sizeof(*s->vec), GFP_KERNEL);
+	if (!s->pages || !s->vec)
+		err = -ENOMEM;
 	for (done = 0; done < s->matrix.bytes && !err; done += window) {
 		err = dpu_xfer_window(rank, s, done, min(window, s->matrix.bytes - done), to_user);
 		cond_resched();
 	}
 free:
-	kvfree(s);
+	kvfree(s->pages);
+	kvfree(s->vec);
+	kfree(s);
 	return err;
 }

@@ -27,8 +27,8 @@ static int pim_local_open(struct dpu_rank *dpu)
 	};
 	struct pim_lease *lease = pim_lease_acquire(&want);
 
-	if (IS_ERR(lease))
-		return PTR_ERR(lease);
+	if (IS_ERR(lease))	/* being removed: for programs it is gone */
+		return PTR_ERR(lease) == -ENOENT ? -ENODEV : PTR_ERR(lease);
 	l->lease = lease;
 	return 0;
 }
