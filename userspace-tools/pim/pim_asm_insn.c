@@ -31,7 +31,7 @@ static bool is_mnemonic(const struct pim_sig *s, const char *name, size_t length
 
 static bool is_safe_form(const struct pim_sig *s)
 {
-	return s->form[0] && s->form[1] == 's';
+	return strchr(s->form, 's');
 }
 
 /* "lws" is lw with a safe register; the length without the s, or 0. */
@@ -155,8 +155,15 @@ static int split(struct pim_asm *as, char *p, struct token tokens[TOKENS_MAX])
 
 /* --- matching ------------------------------------------------------------------- */
 
+/* A condition by name, or as "ccN": some have two encodings, of which the lower goes by name. */
 static int condition_value(const struct pim_sig *s, const char *text)
 {
+	if (text[0] == 'c' && text[1] == 'c' && isdigit((unsigned char)text[2])) {
+		char *end;
+		long cc = strtol(text + 2, &end, 10);
+
+		return !*end && cc < 64 && pim_cc_map[s->family][cc] != PIM_CC_NR ? (int)cc : -1;
+	}
 	for (int cc = 0; cc < 64; cc++) {
 		unsigned int cond = pim_cc_map[s->family][cc];
 
@@ -316,7 +323,8 @@ int pim_asm_encode(struct pim_asm *as, const char *name, size_t length, char *op
 {
 	struct token tokens[TOKENS_MAX];
 	struct attempt best = { .fitted = -1 };
-	bool safe_only = !is_exact(name, length), wrote_false, any_safe = false;
+	size_t safe_length = safe_base(name, length);
+	bool wrote_false, any_safe = false;
 	int count = split(as, operands, tokens), status;
 
 	if (count < 0)
@@ -325,21 +333,22 @@ int pim_asm_encode(struct pim_asm *as, const char *name, size_t length, char *op
 		any_safe = any_safe || tokens[n].kind == TOKEN_SAFE;
 	wrote_false = count && tokens[count - 1].kind == TOKEN_WORD &&
 		      !strcmp(tokens[count - 1].text, "false");
-	if (safe_only)
-		length = safe_base(name, length);
 	/* forms that are never taken: at once when that is written, else after all others */
 	for (int round = wrote_false ? 0 : 1; round < 3; round++) {
 		for (unsigned int sig = 0; sig < PIM_NR_ALL_SIGS; sig++) {
 			const struct pim_sig *s = &pim_sigs[sig];
-			bool never = s->family == PIM_FAMILY_FALSE;
+			bool never = s->family == PIM_FAMILY_FALSE, safe = is_safe_form(s);
 
-			if (!is_mnemonic(s, name, length) || never != (round != 1) ||
-			    (safe_only && !is_safe_form(s)) || (any_safe && !is_safe_form(s)))
+			if (never != (round != 1) || (any_safe && !safe))
+				continue;
+			/* "lws" is lw with a safe register, and sugar of the same name */
+			if (!is_mnemonic(s, name, length) &&
+			    !(safe && safe_length && is_mnemonic(s, name, safe_length)))
 				continue;
 			status = try_sig(as, sig, tokens, count, round == 0, word, &best);
 			if (status)
 				return status < 0 ? -1 : 0;
 		}
 	}
-	return no_match(as, name, length + safe_only, &best);
+	return no_match(as, name, length, &best);
 }

@@ -36,16 +36,24 @@ static void add(char text[PIM_DIS_MAX], const char *format, ...)
 	va_end(list);
 }
 
+/* One of its registers is a safe one: its form has an s. */
 static bool is_safe(const struct pim_sig *s)
 {
-	return !strcmp(s->form, "ersi") || !strcmp(s->form, "esii") || !strcmp(s->form, "esir") ||
-	       !strcmp(s->form, "ssi") || !strcmp(s->form, "sss");
+	return strchr(s->form, 's');
 }
 
-/* The number of the cc field that has that condition; the first one that has it. */
-static const char *condition_name(const struct pim_sig *s, int64_t value)
+/* Some conditions have two encodings: the higher one is written as a number. */
+static void add_condition(char text[PIM_DIS_MAX], const struct pim_sig *s, int64_t value)
 {
-	return pim_cond_names[pim_cc_map[s->family][value & 63]];
+	const unsigned char *map = pim_cc_map[s->family];
+
+	for (int lower = 0; lower < value; lower++) {
+		if (map[lower] == map[value]) {
+			add(text, "cc%d", (int)value);
+			return;
+		}
+	}
+	add(text, "%s", pim_cond_names[map[value]]);
 }
 
 bool pim_dis_insn(uint64_t word, char text[PIM_DIS_MAX], unsigned int *sig)
@@ -85,7 +93,7 @@ bool pim_dis_insn(uint64_t word, char text[PIM_DIS_MAX], unsigned int *sig)
 			add(text, "!big");
 			break;
 		case PIM_KIND_CC:
-			add(text, "%s", condition_name(s, value));
+			add_condition(text, s, value);
 			break;
 		case PIM_KIND_PC:
 			add(text, "0x%" PRIx64, value);

@@ -72,7 +72,7 @@ struct pim_dpu {
 	uint64_t time_base;	/* its start */
 	uint32_t fault;		/* enum pim_fault */
 	uint32_t fault_thread;
-	uint32_t fault_pc;
+	uint32_t fault_pc;	/* of the instruction; the thread's own is behind it */
 	uint32_t fault_value;
 };
 

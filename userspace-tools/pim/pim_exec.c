@@ -341,7 +341,7 @@ ldmai:
 transferred:
 	if (!x) {
 		set_fault(dpu, PIM_FAULT_DMA, id, (uint32_t)(ip - code), at);
-		goto done;
+		goto faulted;
 	}
 	wide = (uint64_t)(DMA_LATENCY + x / 2) * PIM_TICKS;
 	dpu->dma_ticks += wide;
@@ -397,7 +397,7 @@ stop:
 	goto *conditions[ip->cond];
 fault:
 	set_fault(dpu, PIM_FAULT_BREAKPOINT, id, (uint32_t)(ip - code), ip->imm & 0xffffff);
-	goto done;
+	goto faulted;
 nop:
 	goto *next(&ip, &left, out);
 call:
@@ -495,17 +495,18 @@ safe:
 
 memory_fault:
 	set_fault(dpu, PIM_FAULT_MEMORY, id, (uint32_t)(ip - code), at);
+	goto faulted;
+illegal:
+	set_fault(dpu, PIM_FAULT_ILLEGAL, id, (uint32_t)(ip - code), 0);
+	goto faulted;
+unknown:
+	set_fault(dpu, PIM_FAULT_UNKNOWN, id, (uint32_t)(ip - code), 0);
+faulted:
+	/* the SDK's debugger expects the counter behind the instruction */
+	ip++;
 	goto done;
 outside:
 	set_fault(dpu, PIM_FAULT_FETCH, id, (uint32_t)(ip - code), (uint32_t)(ip - code));
-	goto done;
-illegal:
-	set_fault(dpu, PIM_FAULT_ILLEGAL, id, (uint32_t)(ip - code), 0);
-	goto done;
-unknown:
-	set_fault(dpu, PIM_FAULT_UNKNOWN, id, (uint32_t)(ip - code), 0);
-	goto done;
-
 done:
 	thread->pc = (uint32_t)(ip - code);
 	thread->zx = zx;

@@ -48,7 +48,7 @@ static enum pim_ready access_kind(const struct pim_sig *s, const struct pim_deco
 {
 	bool store = s->op == PIM_OP_SW || s->op == PIM_OP_SH || s->op == PIM_OP_SB ||
 		     s->op == PIM_OP_SD;
-	bool safe = s->form[1] == 's';	/* ersi, esir, esii */
+	bool safe = strchr(s->form, 's');	/* ersi, esir, esii */
 	bool big = d->value[PIM_KIND_ENDIAN];
 	bool wide = s->ext;
 	unsigned int n;
