@@ -59,6 +59,7 @@ struct pim_dpu *pim_dpu_create(const struct pim_dpu_config *config, void *mram)
 	dpu->mram = mram;
 	if (!mram) {
 		dpu->own_mram = true;
+		dpu->discard = true;
 		dpu->mram = mmap(NULL, dpu->mram_size, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (dpu->mram == MAP_FAILED)
@@ -93,7 +94,7 @@ void pim_dpu_scrub(struct pim_dpu *dpu)
 	for (uint32_t n = 0; n < chunks(dpu); n++) {
 		if (!(dpu->touched[n / 64] >> n % 64 & 1))
 			continue;
-		if (!dpu->own_mram || madvise(dpu->mram + (size_t)n * PIM_MRAM_CHUNK,
+		if (!dpu->discard || madvise(dpu->mram + (size_t)n * PIM_MRAM_CHUNK,
 					      PIM_MRAM_CHUNK, MADV_DONTNEED))
 			memset(dpu->mram + (size_t)n * PIM_MRAM_CHUNK, 0, PIM_MRAM_CHUNK);
 	}

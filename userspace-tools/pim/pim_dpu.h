@@ -60,6 +60,7 @@ struct pim_dpu {
 	uint8_t *wram;
 	uint8_t *mram;
 	bool own_mram;
+	bool discard;		/* its pages are anonymous: given back when they are scrubbed */
 	uint64_t *touched;	/* one bit a chunk of MRAM that may hold other than zeros */
 	struct pim_thread threads[PIM_NR_THREADS];
 	uint64_t run;		/* run bits */
