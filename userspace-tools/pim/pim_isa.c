@@ -156,6 +156,7 @@ bool pim_isa_encode(unsigned int sig, const int64_t value[PIM_KIND_NR], uint64_t
 		    unsigned int *kind)
 {
 	const struct pim_sig *s = &pim_sigs[sig];
+	struct pim_decoded real;
 
 	for (int n = 0; n < s->nr_operands; n++) {
 		*kind = s->operands[n];
@@ -168,7 +169,7 @@ bool pim_isa_encode(unsigned int sig, const int64_t value[PIM_KIND_NR], uint64_t
 	*word = put_fields(sig, value);
 	/* The predicate rules out what the fields alone would allow. */
 	*kind = PIM_KIND_NONE;
-	return sig >= PIM_NR_SIGS || pim_isa_matches(sig, *word);
+	return sig < PIM_NR_SIGS ? pim_isa_matches(sig, *word) : pim_isa_decode(*word, &real);
 }
 
 int pim_isa_find(const char *name)
