@@ -89,6 +89,9 @@ static void pim_rank_scrub(struct work_struct *work)
 		goto put;
 
 	err = pim_session_call(s, &reset, NULL);
+	/* Nobody else asks now: what is left are requests of killed programs. */
+	if (!err && pim_session_busy(s))
+		err = -EIO;
 	if (!err)
 		pim_mram_drop(s->mram);
 	mutex_lock(&pim_lock);

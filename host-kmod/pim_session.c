@@ -212,6 +212,17 @@ end:
 	return err;
 }
 
+/** pim_session_busy - are there requests that the provider has not answered? */
+bool pim_session_busy(struct pim_session *s)
+{
+	bool busy;
+
+	spin_lock(&s->lock);
+	busy = s->outstanding;
+	spin_unlock(&s->lock);
+	return busy;
+}
+
 /** pim_session_kill - no more requests; those under way end with -EIO */
 void pim_session_kill(struct pim_session *s)
 {

@@ -62,6 +62,7 @@ struct pim_session *pim_session_create(struct pim_rank *rank, const struct pim_r
 struct file *pim_session_file(struct pim_session *s);
 void pim_session_put(struct pim_session *s);
 int pim_session_call(struct pim_session *s, const struct pim_request *req, u64 *words);
+bool pim_session_busy(struct pim_session *s);
 void pim_session_kill(struct pim_session *s);
 
 #endif

@@ -68,15 +68,17 @@ hang()
 	client clean
 }
 
-# Its client was killed while it hung: found out by the reset that follows.
+# Its client was killed while it hung: found out by the reset that follows, which
+# must not be completed before what came first.
 hang_killed()
 {
-	provide --deadline 1000
+	provide
 	start_client command 4 EIO
 	sleep 0.2	# nothing tells that the client waits
 	kill -KILL "$client"
 	gone 3
 	become 0 faulty
+	[ "$(attr 0 stats/provider_broken)" = 1 ]
 	provide
 	client clean
 }
@@ -124,7 +126,7 @@ die_idle()
 	local i
 
 	for ((i = 0; i < $(times 10); i++)); do
-		start_provider --reset-ms 300		# scrubbing
+		start_provider --reset-ms $((i ? 100 : 2000))	# scrubbing
 		[ "$i" -ne 0 ] || state_is 0 scrubbing || fail "$(states)"
 		kill -KILL "$provider"
 		wait "$provider" || true

@@ -58,13 +58,18 @@ attributes()
 	sample usage_count 1
 }
 
+hex()
+{
+	od -An -v -tx1 | tr -d ' \n'
+}
+
 # Vital product data: as a program reads it with fread, and at an offset.
 vpd()
 {
 	provide
-	[ "$(xxd -p "$class/dpu_rank0/dimm_vpd" | tr -d '\n')" = \
-		"55504d560040000070000100$(printf '00%.0s' {1..100})" ] || fail "$(xxd "$class/dpu_rank0/dimm_vpd")"
-	[ "$(tail -c +9 "$class/dpu_rank0/dimm_vpd" | head -c 1 | xxd -p)" = 70 ]
+	[ "$(hex <"$class/dpu_rank0/dimm_vpd")" = \
+		"55504d560040000070000100$(printf '00%.0s' {1..100})" ] || fail "$(hex <"$class/dpu_rank0/dimm_vpd")"
+	[ "$(tail -c +9 "$class/dpu_rank0/dimm_vpd" | head -c 1 | hex)" = 70 ]
 }
 
 writable()

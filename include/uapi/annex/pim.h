@@ -154,10 +154,10 @@ struct pim_rank_id {
 
 /** enum pim_op - what the provider is asked for */
 enum pim_op {
-	PIM_OP_RESET	= 1,	/* stop all DPUs; WRAM, IRAM, registers, run and atomic bits,
-				 * faults to zero, control interfaces as after power-on; then
-				 * do not write to MRAM, whose pages pim.ko drops when it is
-				 * answered
+	PIM_OP_RESET	= 1,	/* complete all requests before it; stop all DPUs; WRAM, IRAM,
+				 * registers, run and atomic bits, faults to zero, control
+				 * interfaces as after power-on; then do not write to MRAM,
+				 * whose pages pim.ko drops when this is answered
 				 */
 	PIM_OP_COMMIT	= 2,	/* words: a command for each interface, 0 for none; the answer's
 				 * words are the result words
@@ -181,7 +181,7 @@ enum pim_op {
  * @reserved: 0
  *
  * Requests are to be executed as if one after the other in the order of the
- * ring; they may be completed in any order.
+ * ring; they may be completed in any order, but for a reset.
  */
 struct pim_request {
 	__u32 tag;

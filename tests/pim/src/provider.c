@@ -41,12 +41,10 @@ struct rank {
 	int event;
 };
 
-static volatile sig_atomic_t stop;
-
 static void on_term(int sig)
 {
 	(void)sig;
-	stop = 1;
+	_exit(0);
 }
 
 static void bad_completion(struct rank *r, const struct pim_request *req, unsigned int op)
@@ -205,7 +203,7 @@ static void *run(void *arg)
 	struct rank *r = arg;
 	struct pim_request req;
 
-	while (!stop) {
+	for (;;) {
 		int got = pim_serve_next(r->s, &req, opt.eventfd ? -1 : 200);
 
 		if (got > 0) {
@@ -220,7 +218,6 @@ static void *run(void *arg)
 		if (opt.eventfd)
 			wait_event(r);
 	}
-	return NULL;
 }
 
 static void add(int control, struct rank *r, unsigned long n)
@@ -303,7 +300,6 @@ int main(int argc, char **argv)
 	}
 	printf("ready\n");
 	fflush(stdout);
-	while (!stop)
+	for (;;)
 		pause();
-	return 0;
 }
