@@ -99,25 +99,18 @@ static const struct attribute_group pim_rank_group = {
 };
 
 /* A counter. */
-#define PIM_STAT_SHOW(_name)								\
-static ssize_t _name##_show(struct device *dev, struct device_attribute *attr, char *buf) \
-{											\
-	struct pim_rank *rank = dev_to_pim_rank(dev);					\
-											\
-	return sysfs_emit(buf, "%lld\n", atomic64_read(&rank->_name));			\
-}											\
-static DEVICE_ATTR_RO(_name)
+#define PIM_STAT_SHOW(_name, _value) PIM_ATTR_SHOW(_name, "%lld", _value)
 
-PIM_STAT_SHOW(busy_ns);
-PIM_STAT_SHOW(commands);
-PIM_STAT_SHOW(bytes_in);
-PIM_STAT_SHOW(bytes_out);
-PIM_STAT_SHOW(leases);
-PIM_STAT_SHOW(scrubs);
-PIM_STAT_SHOW(provider_errors);
-PIM_STAT_SHOW(provider_timeouts);
-PIM_STAT_SHOW(provider_broken);
-PIM_STAT_SHOW(provider_deaths);
+PIM_STAT_SHOW(busy_ns, atomic64_read(&rank->busy_ns));
+PIM_STAT_SHOW(commands, atomic64_read(&rank->commands));
+PIM_STAT_SHOW(bytes_in, atomic64_read(&rank->bytes_in));
+PIM_STAT_SHOW(bytes_out, atomic64_read(&rank->bytes_out));
+PIM_STAT_SHOW(leases, atomic64_read(&rank->leases));
+PIM_STAT_SHOW(scrubs, atomic64_read(&rank->scrubs));
+PIM_STAT_SHOW(provider_errors, atomic64_read(&rank->provider_errors));
+PIM_STAT_SHOW(provider_timeouts, atomic64_read(&rank->provider_timeouts));
+PIM_STAT_SHOW(provider_broken, atomic64_read(&rank->provider_broken));
+PIM_STAT_SHOW(provider_deaths, atomic64_read(&rank->provider_deaths));
 
 static struct attribute *pim_rank_stats[] = {
 	&dev_attr_busy_ns.attr,

@@ -49,8 +49,8 @@ static bool one_in(unsigned int n)
 static uint64_t odd(void)
 {
 	static const uint64_t edges[] = {
-		0, 1, 7, 8, 64, 255, 256, 4096, 1 << 20, 1 << 30, 0x7fffffff, 0x80000000, 0xffffffff,
-		1ull << 32, 1ull << 40, 1ull << 63, ~0ull
+		0, 1, 7, 8, 64, 255, 256, 4096, 1 << 20, 1 << 30, 0x7fffffff, 0x80000000,
+		0xffffffff, 1ull << 32, 1ull << 40, 1ull << 63, ~0ull
 	};
 
 	return one_in(4) ? rnd() : edges[rnd() % 17] + rnd() % 3 - 1;
@@ -321,7 +321,8 @@ static void *client(void *arg)
 		}
 		t.ptr[5] = (uintptr_t)buf;
 		while (!err && !client_stop) {
-			err = ioctl(fd, DPU_IOC_COMMIT, words) || ioctl(fd, DPU_IOC_UPDATE, words) ||
+			err = ioctl(fd, DPU_IOC_COMMIT, words) ||
+			      ioctl(fd, DPU_IOC_UPDATE, words) ||
 			      ioctl(fd, DPU_IOC_WRITE, &t) || ioctl(fd, DPU_IOC_READ, &t);
 			++*calls;
 		}
@@ -425,7 +426,6 @@ int main(int argc, char **argv)
 		"/dev/dpu_rank0", "/dev/pim-control", "/dev/pim-arbiter", "/dev/pim-control"
 	};
 	static const char *const modes[] = { "rank", "control", "arbiter", "ring" };
-	static void (*const fuzz[])(int fd) = { fuzz_rank, fuzz_control, fuzz_arbiter };
 	unsigned long calls;
 	int fd, mode = 0;
 
@@ -444,9 +444,14 @@ int main(int argc, char **argv)
 	}
 	if (mode == 3)
 		fuzz_ring(fd, calls);
-	else
-		while (calls--)
-			fuzz[mode](fd);
+	while (mode < 3 && calls--) {
+		if (mode == 0)
+			fuzz_rank(fd);
+		else if (mode == 1)
+			fuzz_control(fd);
+		else
+			fuzz_arbiter(fd);
+	}
 	for (int err = 0; err < 256; err++) {
 		if (ended[err])
 			printf("%8lu %s\n", ended[err], err ? strerror(err) : "Success");

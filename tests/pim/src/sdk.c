@@ -165,7 +165,8 @@ static bool iram_is(uint32_t at, uint64_t want)
 	for (int line = 0; line < LINES; line++) {
 		for (unsigned int n = 0; n < 6; n++) {
 			if (!select_dpu(line) ||
-			    !frame(3, 0x02000000 | (0x40 + n) << 16 | (at & 0xff) | (at >> 8) << 8, false) ||
+			    !frame(3, 0x02000000 | (0x40 + n) << 16 | (at & 0xff) | at >> 8 << 8,
+				   false) ||
 			    !all_are(0xff, want >> 8 * n & 0xff))
 				return false;
 		}
@@ -223,8 +224,8 @@ static void clean(void)
 	}
 	result(ok, "clean: MRAM");
 	count = program(text, words);
-	ok = count && select_all() && wram_write(64, 99) && iram_write(0, words, count) && launch() &&
-	     wait_for_all(faults);
+	ok = count && select_all() && wram_write(64, 99) && iram_write(0, words, count) &&
+	     launch() && wait_for_all(faults);
 	for (uint32_t at = 128; at < 152; at += 4)
 		ok = ok && wram_is(at, 0);
 	result(ok, "clean: registers");
