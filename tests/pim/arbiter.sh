@@ -52,7 +52,7 @@ waiting()	# UID N
 end()	# PID
 {
 	kill "$1"
-	wait "$1" || true
+	reap "$1"
 }
 
 run_and_status()
@@ -110,7 +110,7 @@ outlived()
 	state_is 0 leased
 	not quietly client open
 	kill -KILL "$holder"
-	wait "$holder" || true
+	reap "$holder"
 	become 0 free
 }
 
@@ -185,7 +185,7 @@ waiter_killed()
 	lease_as 1001 /tmp/b
 	wait_until 10 waiting 1001 1
 	kill -KILL $!
-	wait $! || true
+	reap $!
 	wait_until 10 waiting 1001 0
 	end "$first"
 	become 0 free
@@ -248,8 +248,8 @@ kills()
 		second=$!
 		[ $((i % 2)) = 0 ] || wait_until 10 waiting 0 1
 		kill -KILL "$first" "$second"
-		wait "$first" || true
-		wait "$second" || true
+		reap "$first"
+		reap "$second"
 		become 0 free
 	done
 }
@@ -263,10 +263,10 @@ events()
 	"$pimctl" lease run -- true
 	become 0 free
 	kill -KILL "$provider"
-	wait "$provider" || true
+	reap "$provider"
 	provide
 	kill "$provider"
-	wait "$provider" || true
+	reap "$provider"
 	"$pimctl" rank remove 0
 	wait_until 10 says /tmp/events removed
 	[ "$(awk '{ print $2 }' /tmp/events | tr '\n' ' ')" = \

@@ -82,7 +82,7 @@ canary_killed()
 	emulate
 	sdk fill
 	kill -KILL "$provider"
-	wait "$provider" || true
+	reap "$provider"
 	become 0 faulty
 	emulate
 	[ "$(attr 0 provider)" = pim-emu ]

@@ -194,6 +194,11 @@ ended()	# PID
 	! kill -0 "$1" 2>/dev/null
 }
 
+reap()	# PID: wait for one that was killed, without a word
+{
+	wait "$1" 2>/dev/null || true
+}
+
 kill_jobs()
 {
 	local job

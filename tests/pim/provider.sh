@@ -112,7 +112,7 @@ die_busy()
 		wait_until 10 says /tmp/client.out working
 		sleep "0.0$((RANDOM % 10))"
 		kill -KILL "$provider"
-		wait "$provider" || true
+		reap "$provider"
 		client_well
 		become 0 faulty
 		become 1 faulty
@@ -129,23 +129,23 @@ die_idle()
 		start_provider --reset-ms $((i ? 100 : 2000))	# scrubbing
 		[ "$i" -ne 0 ] || state_is 0 scrubbing || fail "$(states)"
 		kill -KILL "$provider"
-		wait "$provider" || true
+		reap "$provider"
 		become 0 faulty
 		provide --reset-ms 100			# leased
 		start_holder /dev/dpu_rank0
 		kill -KILL "$provider"
-		wait "$provider" || true
+		reap "$provider"
 		become 0 faulty
 		kill -KILL "$holder"
-		wait "$holder" || true
+		reap "$holder"
 		provide --reset-ms 100			# scrubbing after a lease
 		client open
 		kill -KILL "$provider"
-		wait "$provider" || true
+		reap "$provider"
 		become 0 faulty
 		provide					# free
 		kill -KILL "$provider"
-		wait "$provider" || true
+		reap "$provider"
 		become 0 faulty
 	done
 	[ "$(attr 0 stats/provider_deaths)" = $((4 * i)) ] ||
@@ -168,7 +168,7 @@ takeover()
 	start_client until EIO
 	wait_until 10 says /tmp/client.out working
 	kill -KILL "$provider"
-	wait "$provider" || true
+	reap "$provider"
 	client_well
 	provide
 	[ "$(attr 0 stats/provider_deaths)" = 1 ]
@@ -181,12 +181,12 @@ held_over_takeover()
 	provide
 	start_holder /dev/dpu_rank0
 	kill -KILL "$provider"
-	wait "$provider" || true
+	reap "$provider"
 	provide
 	state_is 0 free || fail "the rank is $(states)"
 	not quietly client open		# dpu.ko: one owner at a time
 	kill -KILL "$holder"
-	wait "$holder" || true
+	reap "$holder"
 	client clean
 }
 
@@ -196,7 +196,7 @@ takeover_wrong()
 	provide
 	not quietly "$bin/provider"
 	kill -KILL "$provider"
-	wait "$provider" || true
+	reap "$provider"
 	not quietly "$bin/provider" --mram $((2 << 20))
 	not quietly "$bin/provider" --dpus 4
 	become 0 faulty
@@ -214,7 +214,7 @@ kill_client()
 		wait_until 10 says /tmp/client.out working
 		sleep "0.0$((RANDOM % 10))"
 		kill -KILL "$client"
-		wait "$client" || true
+		reap "$client"
 		become 0 free
 		[ "$(attr 0 mram_used)" = 0 ] || fail "$(attr 0 mram_used) bytes of MRAM are left"
 	done
@@ -281,7 +281,7 @@ unplug_open()
 	client_device=/dev/dpu_rank$(attr 0 local)
 	"$bin/rank" "$client_device" clean
 	kill "$holder"
-	wait "$holder" || true
+	reap "$holder"
 }
 
 # The module cannot go while it is needed.
@@ -293,7 +293,7 @@ busy_unload()
 	start_holder /dev/dpu_rank0
 	not quietly rmmod pim_local
 	kill -KILL "$holder"
-	wait "$holder" || true
+	reap "$holder"
 	wait_until 10 rmmod pim_local
 	[ ! -e /dev/dpu_rank0 ] && [ "$(attr 0 local)" = -1 ]
 	insmod "$modules/pim_local.ko"

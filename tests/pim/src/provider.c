@@ -66,14 +66,15 @@ static void bad_completion(struct rank *r, const struct pim_request *req, unsign
 /* The library zeroes what is reserved: so behind its back. */
 static void bad_reserved(struct rank *r, const struct pim_request *req)
 {
-	struct pim_ring *ring = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+	size_t bytes = PIM_RING_BYTES(opt.depth ?: 64);
+	struct pim_ring *ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
 				     pim_serve_fd(r->s), PIM_MMAP_RING);
 	struct pim_completion *c = (void *)((char *)ring + ring->cmp_offset);
 	uint32_t n = ring->cmp_prod & (ring->depth - 1);
 
 	pim_serve_complete(r->s, req, 0, NULL);
 	c[n].reserved[5] = 1;
-	munmap(ring, 4096);
+	munmap(ring, bytes);
 }
 
 /* Answers it, unless it returns false. */
