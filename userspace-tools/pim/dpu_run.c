@@ -464,7 +464,9 @@ static int run(struct run *r)
 	status = do_options(r, true);
 	if (!status)
 		status = launch(r);
-	if (ax_has(r->args, "log") && status != AX_USAGE && print_logs(r))
+	/* what it printed before it failed, too; but one message is enough */
+	if (ax_has(r->args, "log") && status != AX_USAGE &&
+	    (!status || pim_program_symbol(&r->program, "__stdout_buffer")) && print_logs(r))
 		status = AX_FAIL;
 	if (!status)
 		status = do_options(r, false);

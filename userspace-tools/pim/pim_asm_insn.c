@@ -301,7 +301,8 @@ static int try_sig(struct pim_asm *as, unsigned int sig, struct token *tokens, i
 	return 1;
 }
 
-static int no_match(struct pim_asm *as, const char *name, size_t length, const struct attempt *best)
+static int no_match(struct pim_asm *as, const char *name, size_t length, const struct attempt *best,
+		    const struct token *tokens)
 {
 	unsigned int width;
 
@@ -314,8 +315,10 @@ static int no_match(struct pim_asm *as, const char *name, size_t length, const s
 		width = pim_isa_width(best->sig, best->kind);
 		return pim_asm_fail(as, "'%s' does not fit into %u bits", best->token->text, width);
 	}
-	return pim_asm_fail(as, "%.*s cannot take '%s' as operand %d", (int)length, name,
-			    best->token->text, best->fitted + 1);
+	return pim_asm_fail(as, "%.*s cannot take '%s' as operand %d%s", (int)length, name,
+			    best->token->text, (int)(best->token - tokens) + 1,
+			    best->token->kind == TOKEN_REG && best->token->value >= PIM_NR_GPR ?
+			    " (a constant can only be the first source)" : "");
 }
 
 int pim_asm_encode(struct pim_asm *as, const char *name, size_t length, char *operands,
@@ -350,5 +353,5 @@ int pim_asm_encode(struct pim_asm *as, const char *name, size_t length, char *op
 				return status < 0 ? -1 : 0;
 		}
 	}
-	return no_match(as, name, length, &best);
+	return no_match(as, name, length, &best, tokens);
 }
