@@ -289,6 +289,11 @@ static int try_sig(struct pim_asm *as, unsigned int sig, struct token *tokens, i
 		best->token = NULL;
 	}
 	if (!pim_isa_encode(sig, value, word, &kind)) {
+		/* of several that have too few bits, the one with the most */
+		if (best->token && best->token->valued && kind == best->kind &&
+		    pim_isa_width(sig, kind) <= pim_isa_width(best->sig, kind))
+			return 0;
+		best->sig = sig;
 		best->kind = kind;
 		for (int n = 0, k = 0; n < s->nr_operands; n++, k++) {
 			if (s->operands[n] == PIM_KIND_ENDIAN && count < s->nr_operands)
