@@ -21,7 +21,7 @@ static double seconds(clockid_t clock)
 	struct timespec t;
 
 	clock_gettime(clock, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void die(const char *what)
@@ -148,7 +148,7 @@ static int keep(void *data, const void *bytes, size_t size)
 	struct counter *c = data;
 
 	if (c->used + size > c->size)
-		return ENOSPC;
+		return -ENOSPC;
 	memcpy(c->bytes + c->used, bytes, size);
 	c->used += size;
 	return 0;

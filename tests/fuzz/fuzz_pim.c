@@ -76,8 +76,9 @@ static void check_dpu(const struct pim_dpu *dpu)
 		const struct pim_thread *t = &dpu->threads[id];
 
 		MUST(t->pc <= dpu->iram_size && t->cf <= 1);
-		MUST(!t->r[24] && t->r[25] == 1 && t->r[26] == 0xffffffff && t->r[27] == 0x80000000);
-		MUST(t->r[28] == id && t->r[29] == 2 * id && t->r[30] == 4 * id && t->r[31] == 8 * id);
+		MUST(!t->r[24] && t->r[25] == 1 && t->r[26] == ~0u && t->r[27] == 1u << 31);
+		MUST(t->r[28] == id && t->r[29] == 2 * id);
+		MUST(t->r[30] == 4 * id && t->r[31] == 8 * id);
 	}
 	MUST(dpu->fault < PIM_FAULT_NR && dpu->fault_thread < PIM_NR_THREADS);
 	MUST(dpu->fault_pc <= dpu->iram_size);
@@ -100,7 +101,7 @@ static void fuzz_program(const uint8_t *data, size_t size)
 		memcpy(&word, data, 8);
 		if (word >> 62) {
 			pim_gen_state = word | 1;
-			word = pim_gen_insn((unsigned int)(word >> 16 & 0xffff) % PIM_NR_SIGS, value);
+			word = pim_gen_insn((uint32_t)(word >> 16 & 0xffff) % PIM_NR_SIGS, value);
 			/* jumps mostly within the program */
 			if (word & 0xff00)
 				word &= ~0xff80ULL;
@@ -291,7 +292,9 @@ static size_t make_elf(uint8_t *to)
 /* Commands that make sense, for the interface. */
 static uint64_t make_command(void)
 {
-	static const uint64_t structures[] = { 0, 2, 3, 0x0a, 0x3f, 0x3ff, 0x02ff003f, 0x02470000ff };
+	static const uint64_t structures[] = {
+		0, 2, 3, 0x0a, 0x3f, 0x3ff, 0x02ff003f, 0x02470000ff
+	};
 	static const uint8_t ops[] = {
 		0x08, 0x09, 0x0a, 0x0c, 0x10, 0x11, 0x14, 0x16, 0x40, 0x45, 0x80, 0x82, 0x84, 0x86,
 		0x87, 0x98, 0x99, 0xa4, 0xa7, 0xb0, 0xb3, 0xb7, 0xf0, 0xf2, 0xf4
@@ -349,7 +352,9 @@ static size_t make_input(uint8_t *to)
 
 static size_t mutate(uint8_t *input, size_t size)
 {
-	static const uint32_t values[] = { 0, 1, 7, 8, 0x7f, 0xff, 0xffff, 0x7fffffff, 0x80000000, ~0u };
+	static const uint32_t values[] = {
+		0, 1, 7, 8, 0x7f, 0xff, 0xffff, 0x7fffffff, 0x80000000, ~0u
+	};
 	size_t at = 1 + below((uint32_t)size), n;
 	const char *word;
 

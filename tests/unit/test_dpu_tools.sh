@@ -212,7 +212,7 @@ says "too many DPUs" 2 "from 1 to 64, not '65'" dpu-run -n 65 vadd.dpu
 says "a device that is not there" 1 'dpu_rank99: No such file' dpu-run -r "$tmp/dpu_rank99" vadd.dpu
 says "a device that is none" 1 'device: the reset of the rank failed: Inappropriate ioctl' dpu-run -r /dev/null vadd.dpu
 says "no program" 2 'one program was expected' dpu-run
-says "times and counts" 0 'million instructions a second' dpu-run -S -s nr_blocks=1 vadd.dpu
+says "times and counts" 0 'million instructions a second$' dpu-run -S -s nr_blocks=1 vadd.dpu
 
 echo "1..$nr"
 exit $bad

@@ -36,7 +36,7 @@ uint8_t pim_host_mask(const struct pim_host *h)
 static int failed(const struct pim_host *h, int error, const char *what, struct ax_msg *msg)
 {
 	return ax_fail(msg, "%s: the %s of the rank failed: %s", h->backend->ops->name, what,
-		       strerror(error));
+		       strerror(-error));
 }
 
 /* Is that the result of the command with this colour? */
