@@ -114,6 +114,7 @@ static bool compute(struct work *w)
 	};
 	const char *op = w->op;
 	uint32_t a = w->a, b = w->b;
+	bool zero_is_x = true;
 
 	w->sets_carry = false;
 	if (!strcmp(op, "add")) {
@@ -174,7 +175,7 @@ static bool compute(struct work *w)
 
 		w->zero = shifted(base, a, w->shift);
 		w->x = op[4] == 'a' ? b + w->zero : b - w->zero;
-		return true;
+		zero_is_x = false;
 	} else {
 		bool found = false;
 
@@ -184,7 +185,8 @@ static bool compute(struct work *w)
 			return false;
 		w->x = shifted(op, a, b % 32);
 	}
-	w->zero = w->x;
+	if (zero_is_x)
+		w->zero = w->x;
 	return true;
 }
 

@@ -225,7 +225,8 @@ static bool access(void)
 		uint32_t where = pim_gen() % PIM_WRAM_SIZE & ~(a.size - 1);
 
 		if (safe)
-			let_ra(((where - off) & 0xffff) | (pim_gen() % 4 ? 0xffffu : pim_gen() & 0xffff) << 16);
+			let_ra(((where - off) & 0xffff) |
+			       (pim_gen() % 4 ? 0xffffu : pim_gen() & 0xffff) << 16);
 		else
 			let_ra(where - off + (pim_gen() % 16 ? 0 : 1));
 	}
@@ -286,7 +287,8 @@ static bool dma(void)
 	bool ok;
 
 	if (pim_gen() % 4) {
-		let_ra((pim_gen() % (op == PIM_OP_LDMAI ? 16384u : 60000u)) | (pim_gen() % 3) << 24);
+		near = pim_gen() % (op == PIM_OP_LDMAI ? 16384u : 60000u);
+		let_ra(near | (pim_gen() % 3) << 24);
 		if (rb != shot.d.value[PIM_KIND_RA]) {
 			uint32_t value = 0x08000000 + pim_gen() % (PIM_MRAM_SIZE - 2048);
 
@@ -297,7 +299,8 @@ static bool dma(void)
 	}
 	near = reg(PIM_KIND_RA) & 0xfffff8;
 	far = reg(PIM_KIND_RB) & (PIM_MRAM_SIZE - 1) & ~7u;
-	size = 8 * (1 + (((uint32_t)shot.d.value[PIM_KIND_IMMDMA] + (reg(PIM_KIND_RA) >> 24)) & 255));
+	size = (uint32_t)shot.d.value[PIM_KIND_IMMDMA] + (reg(PIM_KIND_RA) >> 24);
+	size = 8 * (1 + (size & 255));
 	if ((uint64_t)far + size > PIM_MRAM_SIZE ||
 	    (op == PIM_OP_LDMAI ? near / 8 + size / 8 > PIM_IRAM_SIZE :
 				  near + size > PIM_WRAM_SIZE)) {
@@ -416,7 +419,8 @@ static bool step(void)
 {
 	int64_t from = shot.d.value[PIM_KIND_DB], to = shot.d.value[PIM_KIND_DC];
 	uint32_t even = shot.before.r[from], odd = shot.before.r[from + 1];
-	uint32_t a = reg(PIM_KIND_RA), shifted = (uint32_t)((uint64_t)a << shot.d.value[PIM_KIND_SHIFT]);
+	uint32_t a = reg(PIM_KIND_RA);
+	uint32_t shifted = (uint32_t)((uint64_t)a << shot.d.value[PIM_KIND_SHIFT]);
 
 	if (shot.s->op == PIM_OP_MUL_STEP) {
 		if (even % 2)

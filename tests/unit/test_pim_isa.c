@@ -76,7 +76,8 @@ static bool decode_encode(void)
 		if (!pim_isa_encode(d.sig, d.value, &again, &kind) || again != word)
 			ok = complain(d.sig, "encodes to another word", word);
 	}
-	printf("# %u of 400000 random words are instructions, %u of them exactly\n", decoded, exact);
+	printf("# %u of 400000 random words are instructions, %u of them exactly\n", decoded,
+	       exact);
 	return ok && exact > 1000;
 }
 

@@ -166,8 +166,10 @@ static bool all_are(uint32_t mask, uint32_t value)
 
 static bool dma_register(uint8_t at, uint8_t value, uint8_t kind)
 {
-	return frame(0x02ff003f, (uint64_t)(at >> 4) | (at & 15) << 8 | (uint64_t)(value >> 4) << 16 |
-		     (uint64_t)(value & 15) << 24 | (uint64_t)kind << 40 | 0xa7ULL << 48, false);
+	uint64_t digits = (uint64_t)(at >> 4) | (at & 15) << 8 | (uint64_t)(value >> 4) << 16 |
+			  (uint64_t)(value & 15) << 24;
+
+	return frame(0x02ff003f, digits | (uint64_t)kind << 40 | 0xa7ULL << 48, false);
 }
 
 static bool dma_clear(void)
@@ -333,7 +335,9 @@ static bool iram_write(uint32_t at, const uint64_t *words, uint32_t count)
 	for (uint32_t n = 0; n < count; n++) {
 		uint64_t s = 0x02470000ffULL | (uint64_t)((at + n) >> 8) << 16;
 
-		if (!frame(s, (words[n] & 0xffffffffffffULL) | (uint64_t)((at + n) & 0xff) << 48, true))
+		uint64_t f = (words[n] & 0xffffffffffffULL) | (uint64_t)((at + n) & 0xff) << 48;
+
+		if (!frame(s, f, true))
 			return false;
 	}
 	return true;
@@ -412,7 +416,8 @@ static bool switch_mux(int dpu)
 {
 	if (mux == dpu)
 		return true;
-	if (!select_all() || !dma_register(0x80, (uint8_t)dpu, 0x20) || !dma_register(0x81, 0, 0x20) ||
+	if (!select_all() || !dma_register(0x80, (uint8_t)dpu, 0x20) ||
+	    !dma_register(0x81, 0, 0x20) ||
 	    !dma_register(0x82, (uint8_t)dpu, 0x20) || !dma_register(0x84, (uint8_t)dpu, 0x20) ||
 	    !dma_clear() || !dma_register(0xff, 0x02, 0x20) || !dma_clear())
 		return false;
@@ -569,7 +574,7 @@ static void run_program(void)
 	result(ok, "transfer: from MRAM of 64 DPUs");
 }
 
-/* --- faults ------------------------------------------------------------------------------------ */
+/* --- faults ------------------------------------------------------------------------------ */
 
 /* On DPU 2 of interface 1 alone: kind is the frame that asks, thread the one for its thread. */
 static bool fault_of(const char *text, uint64_t kind, uint64_t thread, uint32_t want_pc)
@@ -582,7 +587,8 @@ static bool fault_of(const char *text, uint64_t kind, uint64_t thread, uint32_t 
 	uint64_t one[CIS] = { 0 };
 
 	/* a word in WRAM tells the one DPU that it is the one: only interface 1 gets this */
-	one[1] = 0x11ULL << 56 | 0x3ff | (embedded(sw(0), 0) >> 24 & 0xffffff) << 16 | 0x99ULL << 40;
+	one[1] = 0x11ULL << 56 | 0x3ff | (embedded(sw(0), 0) >> 24 & 0xffffff) << 16 |
+		 0x99ULL << 40;
 	ok = ok && exec_mask(one, false);
 	one[1] = 0x33ULL << 56 | 1 | (embedded(sw(0), 0) & 0xffffff) << 32;
 	ok = ok && exec_mask(one, true);
@@ -642,11 +648,13 @@ static void bad_commands(void)
 	fault_decode = 0;
 	commands[4] = 0x33ULL << 56 | 0x02cc;
 	commands[0] = 0x33ULL << 56 | 0x0280;
-	structure[0] = structure[4] = 0;
+	structure[0] = 0;
+	structure[4] = 0;
 	{
 		uint64_t s[CIS] = { 0 };
 
-		s[0] = s[4] = 0x11ULL << 56;
+		s[0] = 0x11ULL << 56;
+		s[4] = s[0];
 		result(exec_mask(s, false) && exec_mask(commands, false) && fault_decode == 1 << 4,
 		       "an unknown frame is reported as such");
 	}

@@ -15,14 +15,15 @@
 
 static const struct ax_opt opts[] = {
 	{ "output", 'o', "FILE", "the executable (default: a.dpu)", NULL },
-	{ "define", 'D', "NAME=VALUE", "define a constant for all sources; may be given often", "" },
+	{ "define", 'D', "NAME=VALUE", "define a constant for all sources; may be given often",
+	  "" },
 	{ "verbose", 'v', NULL, "say how much of the memories the program takes", NULL },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct ax_program program = {
 	.name = "dpu-as",
-	.summary = "Assemble and link a program for UPMEM DPUs (instruction set v1A)",
+	.summary = "Assemble and link programs for UPMEM DPUs (instruction set v1A)",
 	.usage = "[OPTION]... SOURCE...",
 	.notes = "SOURCE may be '-' for standard input. The language: dpu-as(1).",
 	.opts = opts,

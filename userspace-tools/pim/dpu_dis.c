@@ -14,7 +14,8 @@
 #include "pim_isa.h"
 
 static const struct ax_opt opts[] = {
-	{ "words", 'w', NULL, "the operands are instruction words in hexadecimal, not files", NULL },
+	{ "words", 'w', NULL, "the operands are instruction words in hexadecimal, not files",
+	  NULL },
 	{ "plain", 'p', NULL, "instructions only, as dpu-as takes them", NULL },
 	{ "signatures", 's', NULL, "say which signature each instruction has", NULL },
 	{ "symbols", 'S', NULL, "list the symbols instead", NULL },

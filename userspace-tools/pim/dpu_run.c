@@ -72,8 +72,8 @@ static int64_t option(const struct ax_args *args, const char *name, int64_t stan
 	errno = 0;
 	value = strtoll(text, &end, 0);
 	if (errno || *end || end == text || value < least || value > most) {
-		ax_usage("--%s takes a number from %" PRId64 " to %" PRId64 ", not '%s'", name, least,
-			 most, text);
+		ax_usage("--%s takes a number from %" PRId64 " to %" PRId64 ", not '%s'", name,
+			 least, most, text);
 		return -1;
 	}
 	return value;
@@ -110,8 +110,9 @@ static int find_symbol(struct run *r, const char *text, size_t length,
 		*offset = (uint32_t)value;
 	}
 	*symbol = pim_program_symbol(&r->program, name);
-	return *symbol ? 0 : ax_error("the program has no symbol '%s' (dpu-dis --symbols lists them)",
-				      name);
+	if (*symbol)
+		return 0;
+	return ax_error("the program has no symbol '%s' (dpu-dis --symbols lists them)", name);
 }
 
 /* The name of a DPU's file; false: it has none, all share one. */
@@ -237,7 +238,8 @@ static int in_file(struct run *r, const char *text)
 		if (!bytes[n])
 			status = AX_FAIL;
 		else if (size && sizes[n] != size)
-			status = ax_error("%s: %u bytes, but %u are asked for", name, sizes[n], size);
+			status = ax_error("%s: %u bytes, but %u are asked for", name, sizes[n],
+					  size);
 	}
 	if (!status)
 		status = write_all(r, s, offset, bytes, sizes);
@@ -257,7 +259,8 @@ static int fetch(struct run *r, unsigned int n, const struct pim_symbol *s, uint
 
 	*got = size ? size : s->size > offset ? s->size - offset : 0;
 	if (!*got)
-		return ax_error("'%s' has no size of its own there: write %s:SIZE", s->name, s->name);
+		return ax_error("'%s' has no size of its own there: write %s:SIZE", s->name,
+				s->name);
 	*bytes = malloc(*got);
 	if (!*bytes)
 		return ax_error("out of memory");
@@ -399,9 +402,10 @@ static void print_stats(struct run *r)
 	if (!r->backend.rank)
 		return;
 	pim_rank_stats(r->backend.rank, &s);
-	printf("instructions %" PRIu64 ", processor time %.3f ms, %.1f million instructions a second and processor; MRAM used %" PRIu64 " KiB\n",
+	printf("instructions %" PRIu64 " in %.3f ms of threads, %.1f million instructions a second\n",
 	       s.instructions, (double)s.run_ns / 1e6,
-	       s.run_ns ? (double)s.instructions * 1e3 / (double)s.run_ns : 0, s.mram_used >> 10);
+	       s.run_ns ? (double)s.instructions * 1e3 / (double)s.run_ns : 0);
+	printf("MRAM used: %" PRIu64 " KiB\n", s.mram_used >> 10);
 }
 
 /* What stands on the command line, in order, of one kind or the other. */
@@ -464,7 +468,9 @@ static int run(struct run *r)
 	status = do_options(r, true);
 	if (!status)
 		status = launch(r);
-	if (ax_has(r->args, "log") && status != AX_USAGE && print_logs(r))
+	/* what it printed before it failed, too; but one message is enough */
+	if (ax_has(r->args, "log") && status != AX_USAGE &&
+	    (!status || pim_program_symbol(&r->program, "__stdout_buffer")) && print_logs(r))
 		status = AX_FAIL;
 	if (!status)
 		status = do_options(r, false);

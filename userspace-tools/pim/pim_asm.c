@@ -552,8 +552,6 @@ static void run_source(struct pim_asm *as, int file)
 	free(line);
 }
 
-
-
 /* A name that two sources give to all. */
 static void check_globals(struct pim_asm *as)
 {

@@ -244,7 +244,7 @@ static int try_sig(struct pim_asm *as, unsigned int sig, struct token *tokens, i
 	/* "false, 0" may be left out */
 	if (wanted >= 2 && s->operands[wanted - 2] == PIM_KIND_CC &&
 	    pim_cc_map[s->family][0] == PIM_CC_FALSE &&
-	    count + 2 == wanted - (s->operands[0] == PIM_KIND_ENDIAN && tokens[0].kind != TOKEN_ENDIAN))
+	    count + 2 == wanted)
 		wanted -= 2;
 	for (int n = 0; n < wanted; n++) {
 		struct token *t = &tokens[at];
@@ -289,6 +289,11 @@ static int try_sig(struct pim_asm *as, unsigned int sig, struct token *tokens, i
 		best->token = NULL;
 	}
 	if (!pim_isa_encode(sig, value, word, &kind)) {
+		/* of several that have too few bits, the one with the most */
+		if (best->token && best->token->valued && kind == best->kind &&
+		    pim_isa_width(sig, kind) <= pim_isa_width(best->sig, kind))
+			return 0;
+		best->sig = sig;
 		best->kind = kind;
 		for (int n = 0, k = 0; n < s->nr_operands; n++, k++) {
 			if (s->operands[n] == PIM_KIND_ENDIAN && count < s->nr_operands)
@@ -301,21 +306,24 @@ static int try_sig(struct pim_asm *as, unsigned int sig, struct token *tokens, i
 	return 1;
 }
 
-static int no_match(struct pim_asm *as, const char *name, size_t length, const struct attempt *best)
+static int no_match(struct pim_asm *as, const char *name, size_t length,
+		    const struct attempt *best, const struct token *tokens)
 {
 	unsigned int width;
 
 	if (!best->token)
 		return pim_asm_fail(as, "%.*s takes no such operands", (int)length, name);
 	if (best->kind == PIM_KIND_CC)
-		return pim_asm_fail(as, "%.*s has no condition '%s' in this form", (int)length, name,
-				    best->token->text);
+		return pim_asm_fail(as, "%.*s has no condition '%s' in this form", (int)length,
+				    name, best->token->text);
 	if (best->token->valued) {
 		width = pim_isa_width(best->sig, best->kind);
 		return pim_asm_fail(as, "'%s' does not fit into %u bits", best->token->text, width);
 	}
-	return pim_asm_fail(as, "%.*s cannot take '%s' as operand %d", (int)length, name,
-			    best->token->text, best->fitted + 1);
+	return pim_asm_fail(as, "%.*s cannot take '%s' as operand %d%s", (int)length, name,
+			    best->token->text, (int)(best->token - tokens) + 1,
+			    best->token->kind == TOKEN_REG && best->token->value >= PIM_NR_GPR ?
+			    " (a constant can only be the first source)" : "");
 }
 
 int pim_asm_encode(struct pim_asm *as, const char *name, size_t length, char *operands,
@@ -337,9 +345,10 @@ int pim_asm_encode(struct pim_asm *as, const char *name, size_t length, char *op
 	for (int round = wrote_false ? 0 : 1; round < 3; round++) {
 		for (unsigned int sig = 0; sig < PIM_NR_ALL_SIGS; sig++) {
 			const struct pim_sig *s = &pim_sigs[sig];
-			bool never = s->family == PIM_FAMILY_FALSE, safe = is_safe_form(s);
+			bool safe = is_safe_form(s), never = s->family == PIM_FAMILY_FALSE;
+			bool last = round != 1;
 
-			if (never != (round != 1) || (any_safe && !safe))
+			if (never != last || (any_safe && !safe))
 				continue;
 			/* "lws" is lw with a safe register, and sugar of the same name */
 			if (!is_mnemonic(s, name, length) &&
@@ -350,5 +359,5 @@ int pim_asm_encode(struct pim_asm *as, const char *name, size_t length, char *op
 				return status < 0 ? -1 : 0;
 		}
 	}
-	return no_match(as, name, length, &best);
+	return no_match(as, name, length, &best, tokens);
 }

@@ -35,7 +35,8 @@ void pim_asm_place(struct pim_asm *as)
 		pim_asm_fail(as, "%u instructions, but IRAM holds %u", s[PIM_ASM_TEXT].size / 8,
 			     PIM_IRAM_SIZE);
 	if (wram > PIM_WRAM_SIZE)
-		pim_asm_fail(as, "%u bytes of .data and .bss, but WRAM holds %u", wram, PIM_WRAM_SIZE);
+		pim_asm_fail(as, "%u bytes of .data and .bss, but WRAM holds %u", wram,
+			     PIM_WRAM_SIZE);
 	if (mram > PIM_MRAM_SIZE)
 		pim_asm_fail(as, "%u bytes of .mram, but MRAM holds %u", mram, PIM_MRAM_SIZE);
 	if (s[PIM_ASM_ATOMIC].size > PIM_NR_ATOMIC_BITS)

@@ -82,7 +82,7 @@ static const struct pim_dev_calls real_calls = {
 static int dev_call(struct pim_backend *b, unsigned int count, unsigned long request, void *arg)
 {
 	b->counts[count]++;
-	return b->calls->ioctl(b->fd, request, arg) ? errno : 0;
+	return b->calls->ioctl(b->fd, request, arg) ? -errno : 0;
 }
 
 static int dev_commit(struct pim_backend *b, const uint64_t commands[PIM_RANK_NR_CIS])

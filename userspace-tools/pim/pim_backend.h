@@ -15,7 +15,7 @@
 
 struct pim_backend;
 
-/* Each returns 0 or an errno. */
+/* Each returns 0 or a negative errno. */
 struct pim_backend_ops {
 	const char *name;
 	int (*commit)(struct pim_backend *b, const uint64_t commands[PIM_RANK_NR_CIS]);

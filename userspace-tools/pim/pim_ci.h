@@ -44,7 +44,12 @@ enum pim_ci_inject {
 	PIM_CI_INJECT_COLOUR,		/* the colour does not turn */
 };
 
-enum pim_ci_target { PIM_CI_TARGET_NONE, PIM_CI_TARGET_DPU, PIM_CI_TARGET_ALL, PIM_CI_TARGET_GROUP };
+enum pim_ci_target {
+	PIM_CI_TARGET_NONE,
+	PIM_CI_TARGET_DPU,
+	PIM_CI_TARGET_ALL,
+	PIM_CI_TARGET_GROUP,
+};
 
 /* What can be saved and restored as it is: no pointers. */
 struct pim_ci_state {

@@ -92,11 +92,13 @@ void pim_dpu_destroy(struct pim_dpu *dpu)
 void pim_dpu_scrub(struct pim_dpu *dpu)
 {
 	for (uint32_t n = 0; n < chunks(dpu); n++) {
+		uint8_t *chunk;
+
 		if (!(dpu->touched[n / 64] >> n % 64 & 1))
 			continue;
-		if (!dpu->discard || madvise(dpu->mram + (size_t)n * PIM_MRAM_CHUNK,
-					      PIM_MRAM_CHUNK, MADV_DONTNEED))
-			memset(dpu->mram + (size_t)n * PIM_MRAM_CHUNK, 0, PIM_MRAM_CHUNK);
+		chunk = dpu->mram + (size_t)n * PIM_MRAM_CHUNK;
+		if (!dpu->discard || madvise(chunk, PIM_MRAM_CHUNK, MADV_DONTNEED))
+			memset(chunk, 0, PIM_MRAM_CHUNK);
 	}
 	memset(dpu->touched, 0, (chunks(dpu) + 63) / 64 * sizeof(*dpu->touched));
 	memset(dpu->iram, 0, dpu->iram_size * sizeof(*dpu->iram));

@@ -28,7 +28,7 @@
 enum pim_fault {
 	PIM_FAULT_NONE,
 	PIM_FAULT_BREAKPOINT,	/* the instruction fault (bkp); value: its number */
-	PIM_FAULT_MEMORY,	/* WRAM: outside, not aligned, over a safe register's end; value: address */
+	PIM_FAULT_MEMORY,	/* WRAM: outside, not aligned, over a safe register's end */
 	PIM_FAULT_DMA,		/* outside WRAM, IRAM or MRAM; value: the address outside */
 	PIM_FAULT_FETCH,	/* the program counter is outside IRAM; value: it */
 	PIM_FAULT_ILLEGAL,	/* no instruction of v1A */
@@ -74,7 +74,7 @@ struct pim_dpu {
 	uint32_t fault;		/* enum pim_fault */
 	uint32_t fault_thread;
 	uint32_t fault_pc;	/* of the instruction; the thread's own is behind it */
-	uint32_t fault_value;
+	uint32_t fault_value;	/* a number, an address, or 0 */
 };
 
 #define PIM_TICKS	2520	/* divisible by 1 to 10 */
@@ -102,7 +102,7 @@ const char *pim_fault_name(enum pim_fault fault);
 void pim_dpu_clear_fault(struct pim_dpu *dpu);
 void pim_dpu_inject(struct pim_dpu *dpu, uint32_t value);
 
-/* Run bits, as the instructions boot, resume, clr_run and read_run treat them; the bit as it was. */
+/* Run bits, as boot, resume, clr_run and read_run treat them; the bit as it was. */
 bool pim_dpu_boot(struct pim_dpu *dpu, unsigned int bit);
 bool pim_dpu_resume(struct pim_dpu *dpu, unsigned int bit);
 bool pim_dpu_clear_run(struct pim_dpu *dpu, unsigned int bit);

@@ -21,6 +21,7 @@
 #define QUANTUM		64
 #define PIPELINE	11	/* cycles from one instruction of a thread to its next */
 #define DMA_LATENCY	77	/* cycles; and half a cycle a byte */
+#define ALWAYS		static inline __attribute__((always_inline))
 
 static inline uint32_t pim_clz(uint32_t x)
 {
@@ -38,23 +39,21 @@ static inline uint32_t pim_cmpb4(uint32_t a, uint32_t b)
 }
 
 /* Step on; where to, or @out when the quantum is over. */
-static inline __attribute__((always_inline)) const void *
-next(const struct pim_insn **ip, uint32_t *left, const void *out)
+ALWAYS const void *next(const struct pim_insn **ip, uint32_t *left, const void *out)
 {
 	++*ip;
 	return --*left ? (*ip)->go : out;
 }
 
-static inline __attribute__((always_inline)) const void *
-jump(const struct pim_insn *to, const struct pim_insn **ip, uint32_t *left, const void *out)
+ALWAYS const void *jump(const struct pim_insn *to, const struct pim_insn **ip, uint32_t *left,
+			const void *out)
 {
 	*ip = to;
 	return --*left ? (*ip)->go : out;
 }
 
-static inline __attribute__((always_inline)) const void *
-branch(bool taken, const struct pim_insn *code, const struct pim_insn **ip, uint32_t *left,
-       const void *out)
+ALWAYS const void *branch(bool taken, const struct pim_insn *code, const struct pim_insn **ip,
+			  uint32_t *left, const void *out)
 {
 	*ip = taken ? code + (*ip)->pc : *ip + 1;
 	return --*left ? (*ip)->go : out;
@@ -191,6 +190,35 @@ static uint32_t transfer(struct pim_dpu *dpu, enum dma kind, uint32_t a, uint32_
 	return size;
 }
 
+/* What the performance counter's source shows, @ran instructions after the turn's begin. */
+static uint64_t counted(const struct pim_dpu *dpu, uint32_t ran, uint32_t cost)
+{
+	switch (dpu->time_mode) {
+	case PIM_TIME_CYCLES:
+		return cycles_of(dpu->issue_ticks + (uint64_t)ran * cost, dpu->dma_ticks);
+	case PIM_TIME_INSTRUCTIONS:
+		return dpu->instructions + ran;
+	default:
+		return 0;
+	}
+}
+
+/* The performance counter's value, [35:4] of it; then set it up anew when asked to. */
+static uint32_t counter(struct pim_dpu *dpu, bool configure, uint32_t config, uint32_t ran,
+			uint32_t cost)
+{
+	uint64_t value = counted(dpu, ran, cost) - dpu->time_base;
+	uint32_t mode = config >> 1 & 3;
+
+	if (!configure)
+		return (uint32_t)(value >> 4);
+	if (mode != PIM_TIME_SAME)
+		dpu->time_mode = mode;
+	/* it goes on from what it showed, or from 0 */
+	dpu->time_base = counted(dpu, ran, cost) - (config & 1 ? 0 : value);
+	return (uint32_t)(value >> 4);
+}
+
 static const void *const *labels;	/* by enum pim_ready */
 
 /*
@@ -201,24 +229,7 @@ static __attribute__((noinline, noclone)) uint32_t
 run_thread(struct pim_dpu *dpu, uint32_t id, uint32_t quantum, uint32_t cost, bool alone)
 {
 #include "pim_exec_labels.inc"
-	static const void *const others[PIM_READY_NR] = {
-		[PIM_READY_DECODE] = &&decode, [PIM_READY_OUTSIDE] = &&outside,
-		[PIM_READY_ILLEGAL] = &&illegal, [PIM_READY_UNKNOWN] = &&unknown,
-		[PIM_READY_LW] = &&lw, [PIM_READY_LHU] = &&lhu, [PIM_READY_LHS] = &&lhs,
-		[PIM_READY_LBU] = &&lbu, [PIM_READY_LBS] = &&lbs, [PIM_READY_LD] = &&ld,
-		[PIM_READY_SW] = &&sw, [PIM_READY_SH] = &&sh, [PIM_READY_SB] = &&sb,
-		[PIM_READY_SD] = &&sd, [PIM_READY_LOAD] = &&load, [PIM_READY_STORE] = &&store_any,
-		[PIM_READY_LDMA] = &&ldma, [PIM_READY_LDMAI] = &&ldmai, [PIM_READY_SDMA] = &&sdma,
-		[PIM_READY_ACQUIRE] = &&acquire, [PIM_READY_RELEASE] = &&release,
-		[PIM_READY_BOOT] = &&boot, [PIM_READY_RESUME] = &&resume,
-		[PIM_READY_CLR_RUN] = &&clr_run, [PIM_READY_READ_RUN] = &&read_run,
-		[PIM_READY_STOP] = &&stop, [PIM_READY_FAULT] = &&fault, [PIM_READY_NOP] = &&nop,
-		[PIM_READY_CALL] = &&call, [PIM_READY_MOVD] = &&movd, [PIM_READY_SWAPD] = &&swapd,
-		[PIM_READY_MUL_STEP] = &&mul_step, [PIM_READY_DIV_STEP] = &&div_step,
-		[PIM_READY_TIME] = &&time, [PIM_READY_TIME_CFG] = &&time_cfg,
-		[PIM_READY_ADDS] = &&adds, [PIM_READY_SUBS] = &&subs,
-	};
-	const void *const out = &&done;
+	const void *const out = others[PIM_READY_DONE];
 	uint32_t a = 0, b = 0, x = 0, s = 0, p = 0, q = 0, old = 0, at = 0, left, zx, cf, *r;
 	const struct pim_insn *code, *ip;
 	struct pim_thread *thread;
@@ -240,15 +251,10 @@ run_thread(struct pim_dpu *dpu, uint32_t id, uint32_t quantum, uint32_t cost, bo
 	goto *ip->go;
 
 decode:
-	{
-		enum pim_ready ready;
-		struct pim_insn *insn = &dpu->code[ip - code];
-
-		ready = pim_ready_insn(dpu, (uint32_t)(ip - code), insn);
-		insn->go = ready < PIM_READY_NR ? others[ready] :
-			plain[(ready - PIM_READY_NR) / 4][(ready - PIM_READY_NR) % 4];
-		goto *ip->go;
-	}
+	x = pim_ready_insn(dpu, (uint32_t)(ip - code), &dpu->code[ip - code]);
+	dpu->code[ip - code].go = x < PIM_READY_NR ? others[x] :
+		plain[(x - PIM_READY_NR) / 4][(x - PIM_READY_NR) % 4];
+	goto *ip->go;
 
 #include "pim_exec_ops.inc"
 
@@ -437,36 +443,8 @@ div_step:
 	goto *conditions[ip->cond];
 time_cfg:
 time:
-	{
-		uint64_t now = 0;
-
-		if (dpu->time_mode == PIM_TIME_CYCLES)
-			now = cycles_of(dpu->issue_ticks + (uint64_t)(quantum - left) * cost,
-					dpu->dma_ticks);
-		else if (dpu->time_mode == PIM_TIME_INSTRUCTIONS)
-			now = dpu->instructions + quantum - left;
-		b = r[ip->rb];
-		x = (uint32_t)((now - dpu->time_base) >> 4);
-		if (ip->what) {
-			uint32_t mode = b >> 1 & 3;
-
-			if (mode != PIM_TIME_SAME && mode != dpu->time_mode) {
-				/* goes on from what it showed */
-				wide = now - dpu->time_base;
-				dpu->time_mode = mode;
-				now = mode == PIM_TIME_CYCLES ?
-					cycles_of(dpu->issue_ticks +
-						  (uint64_t)(quantum - left) * cost,
-						  dpu->dma_ticks) :
-					mode == PIM_TIME_INSTRUCTIONS ?
-					dpu->instructions + quantum - left : 0;
-				dpu->time_base = now - wide;
-			}
-			if (b & 1)
-				dpu->time_base = now;
-		}
-	}
-	r[ip->rd] = (uint32_t)((int32_t)x >> 31) & ip->imm2;
+	x = counter(dpu, ip->what, r[ip->rb], quantum - left, cost);
+	r[ip->rd] = -(x >> 31) & ip->imm2;
 	r[ip->rc] = x;
 	goto *conditions[ip->cond];
 

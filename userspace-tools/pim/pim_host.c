@@ -12,6 +12,7 @@
 
 #define RETRIES		100
 #define RESET_UPDATES	40
+#define RESET_MS	10000	/* far more than its few instructions take */
 #define DIVISION	4
 #define PC_MODE_16	4
 #define CI_ALL		0xff
@@ -35,7 +36,7 @@ uint8_t pim_host_mask(const struct pim_host *h)
 static int failed(const struct pim_host *h, int error, const char *what, struct ax_msg *msg)
 {
 	return ax_fail(msg, "%s: the %s of the rank failed: %s", h->backend->ops->name, what,
-		       strerror(error));
+		       strerror(-error));
 }
 
 /* Is that the result of the command with this colour? */
@@ -370,7 +371,7 @@ static int run_internal_reset(struct pim_host *h, struct ax_msg *msg)
 {
 	struct pim_asm *as = pim_asm_create();
 	uint32_t count, wram, mram;
-	uint64_t words[16], running = 0, faults;
+	uint64_t words[16], faults;
 	int status = -1;
 
 	if (!as || pim_asm_add(as, "reset", internal_reset, sizeof(internal_reset) - 1) ||
@@ -387,18 +388,10 @@ static int run_internal_reset(struct pim_host *h, struct ax_msg *msg)
 		if (thread_op(h, BOOT, bit, msg))
 			goto out;
 	}
-	for (int n = 0; n < RETRIES; n++) {
-		if (pim_host_poll(h, &running, &faults, msg))
-			goto out;
-		if (!running)
-			break;
-		if (h->backend->ops->wait)
-			h->backend->ops->wait(h->backend, 10000000);
-	}
-	if (running)
-		ax_fail(msg, "%s: DPUs do not finish their reset", h->backend->ops->name);
-	else
-		status = 0;
+	status = pim_host_wait(h, RESET_MS, &faults, msg);
+	if (!status && faults)
+		status = ax_fail(msg, "%s: DPUs are in fault after their reset (0x%016llx)",
+				 h->backend->ops->name, (unsigned long long)faults);
 out:
 	pim_asm_destroy(as);
 	return status;

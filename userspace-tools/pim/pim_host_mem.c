@@ -149,7 +149,7 @@ static int move(struct pim_host *h, const struct pim_matrix *m, bool write, stru
 	error = write ? b->ops->write(b, m) : b->ops->read(b, m);
 	if (error)
 		return ax_fail(msg, "%s: %s %u bytes of MRAM at %u: %s", b->ops->name,
-			       write ? "writing" : "reading", m->size, m->offset, strerror(error));
+			       write ? "writing" : "reading", m->size, m->offset, strerror(-error));
 	return 0;
 }
 
@@ -157,7 +157,7 @@ static int move(struct pim_host *h, const struct pim_matrix *m, bool write, stru
 static int move_edge(struct pim_host *h, uint32_t at, void *const bytes[PIM_RANK_NR_DPUS],
 		     uint32_t done, uint32_t part, bool write, struct ax_msg *msg)
 {
-	uint8_t units[PIM_RANK_NR_DPUS][8];
+	uint8_t units[PIM_RANK_NR_DPUS][8] = { { 0 } };
 	struct pim_matrix m = { .offset = at & ~7u, .size = 8 };
 
 	for (int n = 0; n < PIM_RANK_NR_DPUS; n++)

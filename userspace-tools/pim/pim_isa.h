@@ -42,7 +42,8 @@ struct pim_sig {
 	unsigned char nr_operands;
 	unsigned char nr_fields;
 	unsigned short first_field;	/* index into pim_fields */
-	unsigned char operands[PIM_OPERANDS_MAX];	/* enum pim_kind, in the order of the syntax */
+	/* enum pim_kind, in the order of the syntax */
+	unsigned char operands[PIM_OPERANDS_MAX];
 };
 
 extern const struct pim_sig pim_sigs[PIM_NR_ALL_SIGS];

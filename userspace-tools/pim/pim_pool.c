@@ -174,12 +174,11 @@ void pim_runner_release(struct pim_runner *runner)
 	pthread_mutex_lock(&pool->lock);
 	runner->busy = false;
 	waited = --runner->holders;
-	if (has_work(runner->dpu)) {
-		if (!runner->queued)
-			enqueue(pool, runner);
-		else
-			pthread_cond_signal(&pool->work);
-	}
+	/* also when nothing is left to run: only a thread takes it out of the line */
+	if (runner->queued)
+		pthread_cond_signal(&pool->work);
+	else if (has_work(runner->dpu))
+		enqueue(pool, runner);
 	if (waited)
 		pthread_cond_broadcast(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);

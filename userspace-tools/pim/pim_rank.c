@@ -126,14 +126,14 @@ static int check_matrix(struct pim_rank *rank, const struct pim_matrix *m)
 
 	if (m->offset % 8 || m->size % 8 || m->offset > mram_size ||
 	    m->size > mram_size - m->offset)
-		return EINVAL;
+		return -EINVAL;
 	for (unsigned int n = 0; n < PIM_RANK_NR_DPUS; n++) {
 		if (!m->ptr[n] || !(pim_ci_mux(&rank->cis[n % PIM_RANK_NR_CIS]) >>
 				    n / PIM_RANK_NR_CIS & 1))
 			continue;
 		rank->mux_violations++;
 		if (rank->strict_mux)
-			return EBUSY;
+			return -EBUSY;
 	}
 	return 0;
 }

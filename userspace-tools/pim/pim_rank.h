@@ -45,7 +45,7 @@ void pim_rank_commit(struct pim_rank *rank, const uint64_t commands[PIM_RANK_NR_
 void pim_rank_update(struct pim_rank *rank, uint64_t results[PIM_RANK_NR_CIS]);
 
 /*
- * Host to MRAM, and back. 0, or an errno: EINVAL when offset or size are no
+ * Host to MRAM, and back. 0, or a negative errno: EINVAL when offset or size are no
  * multiples of 8 or reach beyond MRAM, EBUSY when a DPU has its MRAM for itself
  * (strict_mux). Then nothing was copied.
  */
@@ -62,14 +62,14 @@ void pim_rank_scrub(struct pim_rank *rank);
 /*
  * The whole state: memories, registers, run and atomic bits, faults, control
  * interfaces. A running DPU stops between two instructions for it. @write takes
- * bytes and returns 0, or an errno which is then returned. Untouched MRAM takes
+ * bytes and returns 0, or a negative errno which is then returned. Untouched MRAM takes
  * no room.
  */
 int pim_rank_save(struct pim_rank *rank, int (*write)(void *data, const void *bytes, size_t size),
 		  void *data);
 /*
  * Back from what was saved; DPUs that ran go on. @read fills @bytes and returns
- * 0, or an errno. EINVAL: it is no state of a rank like this one; the rank is
+ * 0, or a negative errno. EINVAL: it is no state of a rank like this one; the rank is
  * scrubbed then, as after an error of @read.
  */
 int pim_rank_restore(struct pim_rank *rank, int (*read)(void *data, void *bytes, size_t size),

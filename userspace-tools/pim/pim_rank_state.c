@@ -135,10 +135,10 @@ static int restore_ci(struct in *i, struct pim_ci *ci)
 	if (error)
 		return error;
 	if (s.colour > 1 || s.target > PIM_CI_TARGET_GROUP || s.target_index >= PIM_CI_NR_DPUS)
-		return EINVAL;
+		return -EINVAL;
 	for (unsigned int n = 0; n < PIM_CI_NR_DPUS; n++) {
 		if (s.group[n] >= PIM_CI_NR_GROUPS)
-			return EINVAL;
+			return -EINVAL;
 	}
 	ci->state = s;
 	return 0;
@@ -157,7 +157,7 @@ static int restore_mram(struct in *i, struct pim_dpu *dpu)
 			return 0;
 		/* in order: each once, so that it comes to an end */
 		if (number < next || number > chunks)
-			return EINVAL;
+			return -EINVAL;
 		next = number + 1;
 		pim_dpu_touch(dpu, number * PIM_MRAM_CHUNK, PIM_MRAM_CHUNK);
 		error = get(i, dpu->mram + (size_t)number * PIM_MRAM_CHUNK, PIM_MRAM_CHUNK);
@@ -186,10 +186,10 @@ static int restore_dpu(struct in *i, struct pim_dpu *dpu)
 	if (error)
 		return error;
 	if (!is_possible(dpu, &s))
-		return EINVAL;
+		return -EINVAL;
 	words = calloc(s.iram_used + 1, sizeof(*words));
 	if (!words)
-		return ENOMEM;
+		return -ENOMEM;
 	error = get(i, words, s.iram_used * sizeof(*words));
 	if (!error)
 		pim_dpu_iram_write(dpu, 0, words, s.iram_used);
@@ -237,7 +237,7 @@ int pim_rank_restore(struct pim_rank *rank, int (*read)(void *data, void *bytes,
 		       h.chip_id != rank->cis[0].chip_id || h.iram_size != like->iram_size ||
 		       h.wram_size != like->wram_size || h.mram_size != like->mram_size ||
 		       h.nr_dpus != PIM_RANK_NR_DPUS))
-		error = EINVAL;
+		error = -EINVAL;
 	for (unsigned int c = 0; c < PIM_RANK_NR_CIS && !error; c++)
 		error = restore_ci(&i, &rank->cis[c]);
 	for (unsigned int n = 0; n < PIM_RANK_NR_DPUS && !error; n++)

@@ -64,6 +64,15 @@ SHIFT_ADDS = {
     'rol_add': ('(a << s | a >> (-s & 31))', '+'),
 }
 
+# The handlers in pim_exec.c itself: enum pim_ready, and the label where it is another one.
+OTHERS = [
+    'decode', 'outside', 'illegal', 'unknown', 'lw', 'lhu', 'lhs', 'lbu', 'lbs', 'ld', 'sw', 'sh', 'sb',
+    'sd', 'load', 'store', 'ldma', 'ldmai', 'sdma', 'acquire', 'release', 'boot', 'resume', 'clr_run',
+    'read_run', 'stop', 'fault', 'nop', 'call', 'movd', 'swapd', 'mul_step', 'div_step', 'time',
+    'time_cfg', 'adds', 'subs', 'done',
+]
+LABELS = {'store': 'store_any'}
+
 PART = {'sl': '(int32_t)(int8_t){}', 'sh': '(int32_t)(int8_t)({} >> 8)',
         'ul': '(int32_t)({} & 0xff)', 'uh': '(int32_t)({} >> 8 & 0xff)'}
 MULS = ['sh_sh', 'sh_sl', 'sh_uh', 'sh_ul', 'sl_sh', 'sl_sl', 'sl_uh', 'sl_ul', 'uh_uh', 'uh_ul', 'ul_uh', 'ul_ul']
@@ -101,7 +110,7 @@ def main():
                 out.append(f'{op}_{"ne"[extended] if not condition else "xy"[extended]}:')
                 out += ['\t' + line for line in lines]
                 if extended:
-                    out.append('\tr[ip->rd] = (uint32_t)((int32_t)x >> 31) & ip->imm2;')
+                    out.append('\tr[ip->rd] = -(x >> 31) & ip->imm2;')
                 out.append('\tr[ip->rc] = x;')
                 if condition:
                     out += ['\told = zx;', f'\tzx = {zero};', '\tgoto *conditions[ip->cond];']
@@ -114,6 +123,8 @@ def main():
              'static const void *const plain[PIM_OP_NR][4] = {']
     for op in ops:
         table.append(f'\t[PIM_OP_{op.upper()}] = {{ &&{op}_n, &&{op}_e, &&{op}_x, &&{op}_y }},')
+    table += ['};', 'static const void *const others[PIM_READY_NR] = {']
+    table += [f'\t[PIM_READY_{name.upper()}] = &&{LABELS.get(name, name)},' for name in OTHERS]
     table += ['};']
     conds = {
         'false': '0', 'true': '1', 'z': 'x == 0', 'nz': 'x != 0',
