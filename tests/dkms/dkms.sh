@@ -70,6 +70,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd "$top" || exit 1
 version=$(make -s print-version)
 old=5.10.0-99-amd64
+modules="emp pim pim_local dpu"
 
 # kernel RELEASE KDIR: "install" a kernel with its headers
 kernel()
@@ -99,18 +100,21 @@ run()
 	fi
 }
 
-# installed RELEASE: DKMS says so, the module is for that kernel and of this
-# version, and modprobe would find it
+# installed RELEASE: DKMS says so, the modules are for that kernel and of this
+# version, and modprobe would find them
 installed()
 {
-	local ko
+	local module ko
 
 	dkms status "annex/$version" -k "$1" | grep -q ': installed$' || return 1
-	ko=$(find "/lib/modules/$1/updates" -name 'emp.ko*')
-	[ -n "$ko" ] || return 1
-	modinfo -F vermagic "$ko" | grep -q "^$1 " || return 1
-	[ "$(modinfo -F version "$ko")" = "$version" ] || return 1
-	grep -q '/emp\.ko' "/lib/modules/$1/modules.dep" || return 1
+	for module in $modules; do
+		ko=$(find "/lib/modules/$1/updates" -name "$module.ko*")
+		[ -n "$ko" ] || return 1
+		modinfo -F vermagic "$ko" | grep -q "^$1 " || return 1
+		# that of dpu is the one that programs ask for
+		[ "$module" = dpu ] || [ "$(modinfo -F version "$ko")" = "$version" ] || return 1
+		grep -q "/$module\.ko" "/lib/modules/$1/modules.dep" || return 1
+	done
 }
 
 case_install()
@@ -185,7 +189,11 @@ case_system_files()
 	[ -e /usr/lib/udev/rules.d/60-annex.rules ]
 	[ -e /usr/lib/systemd/system/dev-emp.mount ]
 	[ -e /etc/modprobe.d/annex.conf ]
+	[ -e /usr/lib/udev/rules.d/61-annex-pim.rules ]
 	modprobe -S "$ANNEX_612" --show-depends emp | grep '/emp\.ko'
+	# what it needs comes with it
+	modprobe -S "$ANNEX_612" --show-depends pim_local | grep '/dpu\.ko'
+	modprobe -S "$ANNEX_612" --show-depends pim_local | grep '/pim\.ko'
 }
 
 case_remove()
@@ -194,7 +202,7 @@ case_remove()
 	if dkms status "annex/$version" | grep -v ': added$'; then
 		return 1
 	fi
-	[ -z "$(find /lib/modules -name 'emp.ko*')" ]
+	[ -z "$(find /lib/modules -path '*/updates/*' -name '*.ko*')" ]
 }
 
 echo "1..9"

@@ -28,15 +28,14 @@ place()
 	fi
 }
 
-for program in empctl emp-qemu hypersio; do
-	for page in "$man/$program".[1-8]; do
-		awk -v list="$bin/$program --generate man" '
-			/^\.\\" begin generated/ { print; skip = 1; while ((list | getline line) > 0) print line }
-			/^\.\\" end generated/ { skip = 0 }
-			!skip { print }' "$page" >"$new"
-		place "$page"
-	done
+while read -r page; do
+	program=${page##*/} program=${program%.[1-8]}
+	awk -v list="$bin/$program --generate man" '
+		/^\.\\" begin generated/ { print; skip = 1; while ((list | getline line) > 0) print line }
+		/^\.\\" end generated/ { skip = 0 }
+		!skip { print }' "$page" >"$new"
+	place "$page"
 	"$bin/$program" --generate bash >"$new"
 	place "$completion/$program"
-done
+done < <(grep -l '^\.\\" begin generated' "$man"/*.[1-8])
 exit $status

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inside dpu.ko: a rank.
+ *
+ * A rank is a device of class dpu_rank with a character device. The device's
+ * reference count is the rank's: each open file holds one, so a rank that was
+ * unplugged lives on until the last file is closed.
+ *
+ * Locks, outermost first:
+ *   rank->gone_lock (rwsem)	held for reading around every operation of the
+ *				provider; unregister takes it for writing to set
+ *				gone, and then waits for all that are under way
+ *   rank->lock (mutex)		who has it open, debug mode, mode
+ *   rank->result_lock (spin)	the result words
+ */
+#ifndef DPU_H
+#define DPU_H
+
+#include <linux/cdev.h>
+#include <linux/device.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+
+#include "dpu_rank.h"
+
+#define DPU_RANKS_MAX	4096	/* minor numbers */
+#define DPU_VPD_MAX	2048	/* bytes */
+
+/* capabilities: safe mode, and nothing that maps the rank into programs */
+#define DPU_CAP_SAFE	1
+
+enum dpu_mode {
+	DPU_MODE_UNDEFINED	= 0,
+	DPU_MODE_PERF		= 1,	/* the program has the rank mapped: not here */
+	DPU_MODE_SAFE		= 2,
+};
+
+struct dpu_rank {
+	struct device dev;
+	struct cdev cdev;
+	int id;			/* N */
+	struct dpu_rank_info info;
+	u8 *vpd;
+	const struct dpu_rank_ops *ops;
+	void *priv;
+
+	struct rw_semaphore gone_lock;
+	bool gone;		/* under gone_lock: the provider is no more */
+
+	struct mutex lock;	/* who has it open, and the rest up to slice */
+	bool owned;		/* a program has it */
+	u8 debug_mode;		/* not 0: others may open it too */
+	u32 usage;		/* open files */
+	struct {
+		u32 enabled_dpus;
+		bool all_enabled;
+	} slice[DPU_MAX_CIS];	/* as told by DPU_IOC_SLICES, zero before */
+
+	spinlock_t result_lock;	/* the rest */
+	bool results_final;	/* results answer the next update */
+	u64 commits;		/* counts commits: whose results are those? */
+	u64 results[DPU_MAX_CIS];
+};
+
+#define dev_to_dpu_rank(d) container_of(d, struct dpu_rank, dev)
+
+static inline bool dpu_rank_has(const struct dpu_rank *rank, u32 dpu)
+{
+	return dpu % DPU_MAX_CIS < rank->info.nr_cis &&
+	       dpu / DPU_MAX_CIS < rank->info.nr_dpus_per_ci;
+}
+
+/* dpu_main.c */
+extern struct class *dpu_class;
+extern dev_t dpu_devt;
+bool dpu_abi_has_slices(void);
+
+/* dpu_rank.c */
+int dpu_rank_enter(struct dpu_rank *rank);
+void dpu_rank_leave(struct dpu_rank *rank);
+
+/* dpu_ioctl.c */
+long dpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* dpu_xfer.c */
+int dpu_xfer(struct dpu_rank *rank, const void __user *arg, bool to_user);
+
+/* dpu_sysfs.c */
+extern const struct attribute_group *dpu_rank_groups[];
+
+#endif

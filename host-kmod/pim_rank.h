@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A rank, and what the parts of pim.ko know of it.
+ *
+ * A *rank* (struct pim_rank) is a device of class pim; it is made by its first
+ * provider and stays until it is removed. A *session* (struct pim_session) is a
+ * provider's hold on a rank, one at a time: the rings, the requests under way
+ * and the MRAM, all of which go with it. A *lease* (struct pim_lease) is an
+ * owner's hold, one at a time. It belongs to one session: when that ends, so
+ * does the lease, because what the owner had in the rank is lost.
+ *
+ *              lease              it ends             nothing under way
+ *      FREE ---------> LEASED ---------> DRAINING ----------------> SCRUBBING
+ *        ^                                                            |   ^
+ *        +------------------------- clean ----------------------------+   |
+ *                                                                         |
+ *      each of them --- session ends ---> FAULTY --- new session ---------+
+ *
+ * States change in pim_rank_set_state() only, under pim_lock.
+ *
+ * Locks, outermost first:
+ *   pim_ranks_lock (mutex)	ranks come and go, clients come and go
+ *   dpu.ko's locks		(pim_local.ko is called under pim_ranks_lock, and
+ *				calls from below dpu.ko's)
+ *   pim_lock (mutex)		state, session and lease of all ranks, owners, those
+ *				who wait; held shortly, nothing waits under it
+ *   rank->op_lock (spin)	begin and end of operations: lease->ended, inflight
+ *   session->lock (spin)	rings and slots
+ */
+#ifndef PIM_RANK_H
+#define PIM_RANK_H
+
+#include <linux/device.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "../include/uapi/annex/pim.h"
+
+struct iov_iter;
+struct pim_lease;
+struct pim_owner;
+struct pim_session;
+
+struct pim_rank {
+	struct device dev;
+	struct list_head list;		/* pim_ranks; pim_ranks_lock and pim_lock to change it */
+	u32 id;
+	u32 nr_cis;			/* these three never change */
+	u32 nr_dpus_per_ci;
+	u64 mram_size;
+	struct pim_rank_add info;	/* as its last provider described it; pim_lock */
+	u8 *vpd;			/* or NULL; pim_lock */
+	bool removed;			/* pim_lock */
+	bool offline;			/* no new leases; pim_lock */
+	u32 local;			/* N of its /dev/dpu_rankN or PIM_ID_ANY */
+	void *client_priv;		/* pim_local.ko's */
+
+	enum pim_state state;		/* pim_lock */
+	struct pim_session *session;	/* with a reference; pim_lock */
+	struct pim_lease *lease;	/* pim_lock */
+	struct work_struct scrub_work;
+	struct delayed_work expire_work;
+
+	spinlock_t op_lock;		/* begin and end of operations */
+	u32 inflight;			/* operations under way */
+	u64 busy_since;			/* ns, if there are any */
+	wait_queue_head_t idle;		/* inflight became 0 */
+
+	atomic64_t busy_ns;
+	atomic64_t commands;
+	atomic64_t bytes_in;
+	atomic64_t bytes_out;
+	atomic64_t leases;
+	atomic64_t scrubs;
+	atomic64_t provider_errors;	/* requests it answered with an error */
+	atomic64_t provider_timeouts;
+	atomic64_t provider_broken;	/* rings not as they must be */
+	atomic64_t provider_deaths;	/* file closed */
+};
+
+#define dev_to_pim_rank(d) container_of(d, struct pim_rank, dev)
+
+static inline u32 pim_rank_dpus(const struct pim_rank *rank)
+{
+	return rank->nr_dpus_per_ci * PIM_CIS_MAX;
+}
+
+/**
+ * struct pim_client - a module that makes ranks usable: pim_local.ko
+ * @added: a rank came; under pim_ranks_lock. Its info does not change in geometry
+ * @removed: it goes, under pim_ranks_lock; its lease has ended. No operation of the
+ *	client's on it may be under way when this returns
+ */
+struct pim_client {
+	void (*added)(struct pim_rank *rank);
+	void (*removed)(struct pim_rank *rank);
+};
+
+int pim_client_register(const struct pim_client *client);
+void pim_client_unregister(const struct pim_client *client);
+
+extern struct mutex pim_lock;
+extern struct mutex pim_ranks_lock;
+extern struct list_head pim_ranks;
+extern struct workqueue_struct *pim_wq;
+
+/* pim_rank.c */
+struct pim_rank *pim_rank_find(u32 id);
+int pim_rank_add(struct pim_rank_add *add, u8 *vpd, u32 __user *id_out);
+int pim_rank_remove(u32 id);
+void pim_rank_session_end(struct pim_session *s, u32 event);
+void pim_rank_set_state(struct pim_rank *rank, enum pim_state to);
+int pim_rank_get_state(struct pim_rank_state *st);
+int pim_rank_init(void);
+void pim_rank_exit(void);
+
+/* pim_sysfs.c */
+extern const struct attribute_group *pim_rank_groups[];
+
+/* module parameters: pim_main.c */
+extern uint pim_deadline_ms, pim_open_wait_ms;
+
+#endif

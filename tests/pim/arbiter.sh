@@ -1,0 +1,325 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Who gets a rank: leases through pimctl, waiting in order, limits, ends of all
+# kinds, events, what is counted.
+#
+# lab: --kernel 6.12 --mem 2G
+# lab: --kernel 6.1 --mem 2G
+# debug: kmemleak
+# time: 200
+#
+# shellcheck disable=SC2317,SC2016 # cases are called by t_run; strings for inner shells
+set -u
+# shellcheck source=tests/pim/lib.sh
+. "${0%/*}/lib.sh"
+
+t_begin
+chmod 666 /dev/pim-arbiter /dev/dpu_rank* 2>/dev/null	# for the users of this test
+
+# lease OUT OPTION...: in the background ($!), a lease that lasts until it is killed;
+# "have RANKS" goes to OUT when it is there
+lease()
+{
+	local out=$1
+	shift
+	: >"$out"
+	"$pimctl" lease run "$@" -- sh -c 'echo "have $ANNEX_RANKS"; exec sleep 1000' >"$out" 2>&1 &
+}
+
+# lease_as UID OUT OPTION...
+lease_as()
+{
+	local uid=$1 out=$2
+	shift 2
+	: >"$out"
+	as_user "$uid" "$pimctl" lease run "$@" -- \
+		sh -c 'echo "have $ANNEX_RANKS"; exec sleep 1000' >"$out" 2>&1 &
+}
+
+# owner UID KEY: a number of what is told of an owner
+owner()
+{
+	"$pimctl" --json owner list | python3 -c '
+import json, sys
+print([o for o in json.load(sys.stdin) if o["uid"] == int(sys.argv[1])][0].get(sys.argv[2]))' "$1" "$2"
+}
+
+waiting()	# UID N
+{
+	[ "$(owner "$1" waiting)" = "$2" ]
+}
+
+end()	# PID
+{
+	kill "$1"
+	reap "$1"
+}
+
+run_and_status()
+{
+	local status=0
+
+	provide --ranks 2
+	[ "$("$pimctl" lease run -- sh -c 'echo $ANNEX_RANKS')" = /dev/dpu_rank0 ]
+	become 0 free
+	[ "$("$pimctl" lease run --count 2 -- sh -c 'echo $ANNEX_RANKS')" = "/dev/dpu_rank0 /dev/dpu_rank1" ]
+	become 0 free
+	become 1 free
+	[ "$("$pimctl" lease run --rank 1 -- sh -c 'echo $ANNEX_RANKS')" = /dev/dpu_rank1 ]
+	"$pimctl" lease run -- sh -c 'exit 7' || status=$?
+	[ "$status" = 7 ]
+	status=0
+	"$pimctl" lease run -- sh -c 'kill -9 $$' || status=$?
+	[ "$status" = 137 ]
+	become 0 free
+	not quietly "$pimctl" lease run --rank 7 -- true
+}
+
+# While a lease lasts: the owner's programs come in, one after the other, and find
+# what the one before left; another user does not.
+shared()
+{
+	provide
+	chmod 666 /dev/dpu_rank0
+	lease_as 1001 /tmp/a
+	wait_until 10 says /tmp/a have
+	state_is 0 leased
+	[[ "$(attr 0 owner)" == "1001 "*" pimctl" ]] || fail "owner: $(attr 0 owner)"
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 fill 4096 3
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 filled 4096 3
+	state_is 0 leased
+	not quietly as_user 1002 "$bin/rank" /dev/dpu_rank0 open
+	not quietly client open		# not even root
+	end $!
+	become 0 free
+	as_user 1002 "$bin/rank" /dev/dpu_rank0 clean
+}
+
+# The lease's file goes while a program of its owner has the device open: it
+# keeps the rank, and nobody joins any more.
+outlived()
+{
+	local lease
+
+	provide
+	lease /tmp/a
+	lease=$!
+	wait_until 10 says /tmp/a have
+	start_holder /dev/dpu_rank0
+	end "$lease"
+	state_is 0 leased
+	not quietly client open
+	kill -KILL "$holder"
+	reap "$holder"
+	become 0 free
+}
+
+# Fewer ranks first, then the order in which they came; then by priority.
+order()
+{
+	local first second
+
+	provide --ranks 2 --reset-ms 50
+	lease_as 1001 /tmp/a --rank 0
+	first=$!
+	wait_until 10 says /tmp/a have
+	lease_as 1001 /tmp/b --rank 1
+	second=$!
+	wait_until 10 says /tmp/b have
+	lease_as 1001 /tmp/c			# has two already
+	wait_until 10 waiting 1001 1
+	lease_as 1002 /tmp/d			# later, and has none
+	wait_until 10 waiting 1002 1
+	end "$first"
+	wait_until 10 says /tmp/d 'have /dev/dpu_rank0' || fail "$(cat /tmp/c /tmp/d)"
+	says /tmp/c have && fail "who has one was served first"
+	lease_as 1003 /tmp/e			# has none, but comes after
+	wait_until 10 waiting 1003 1
+	"$pimctl" owner set 1001 priority=7
+	[ "$(owner 1001 priority)" = 7 ]
+	end "$second"
+	wait_until 10 says /tmp/c 'have /dev/dpu_rank1' || fail "$(cat /tmp/c /tmp/e)"
+	says /tmp/e have && fail "the lower priority was served first"
+	"$pimctl" owner set 1001 priority=4
+}
+
+limits()
+{
+	provide --ranks 2
+	"$pimctl" owner set 1001 max_ranks=1
+	lease_as 1001 /tmp/a
+	wait_until 10 says /tmp/a have
+	as_user 1001 "$pimctl" lease run -- true 2>/tmp/b && fail "a second rank"
+	says /tmp/b 'as many ranks as you may'
+	chmod 666 /dev/dpu_rank1
+	as_user 1001 "$bin/rank" /dev/dpu_rank1 open >/tmp/b && fail "a second rank, by its device"
+	says /tmp/b 'Disk quota exceeded'
+	"$pimctl" owner set 1001 max_ranks=none
+	as_user 1001 "$bin/rank" /dev/dpu_rank1 open
+	not quietly as_user 1001 "$pimctl" owner set 1001 max_ranks=9
+	not quietly as_user 1001 "$pimctl" lease revoke 0
+	not quietly "$pimctl" owner set 1001 priority=8
+}
+
+no_waiting()
+{
+	provide
+	lease /tmp/a
+	wait_until 10 says /tmp/a have
+	"$pimctl" lease run --timeout 0 -- true 2>/tmp/b && fail "it was in use"
+	says /tmp/b 'in use'
+	"$pimctl" lease run --timeout 1 -- true 2>/tmp/b && fail "it was in use"
+	says /tmp/b 'in time'
+	[ "$(owner 0 waiting)" = 0 ]
+}
+
+# Killed while it waited: nobody waits any more, and the rank goes to the next.
+waiter_killed()
+{
+	local first
+
+	provide
+	lease /tmp/a
+	first=$!
+	wait_until 10 says /tmp/a have
+	lease_as 1001 /tmp/b
+	wait_until 10 waiting 1001 1
+	kill -KILL $!
+	reap $!
+	wait_until 10 waiting 1001 0
+	end "$first"
+	become 0 free
+}
+
+revoked()
+{
+	provide
+	lease /tmp/a
+	wait_until 10 says /tmp/a have
+	start_client until EIO
+	wait_until 10 says /tmp/client.out working
+	"$pimctl" lease revoke 0
+	wait_until 20 ended "$client"
+	wait "$client" || fail "client: $(</tmp/client.out)"
+	become 0 free
+	client clean
+	"$pimctl" lease revoke 0 2>/tmp/b && fail "there was no lease"
+	says /tmp/b 'not leased'
+}
+
+expired()
+{
+	provide
+	lease /tmp/a --expire 1
+	wait_until 10 says /tmp/a have
+	become 0 free
+	client clean
+	# The timer of an old lease does nothing to a new one.
+	lease /tmp/b
+	wait_until 10 says /tmp/b have
+	sleep 1.2
+	state_is 0 leased
+}
+
+offline()
+{
+	provide --ranks 2
+	"$pimctl" rank set 0 offline=yes
+	not quietly client open
+	[ "$("$pimctl" lease run -- sh -c 'echo $ANNEX_RANKS')" = /dev/dpu_rank1 ]
+	lease /tmp/a --rank 0
+	wait_until 10 waiting 0 1
+	"$pimctl" rank set 0 offline=no
+	wait_until 10 says /tmp/a have
+	become 1 free
+}
+
+# kill -9 of who leases, waits, or runs below it.
+kills()
+{
+	local i first second
+
+	provide --reset-ms 20
+	for ((i = 0; i < $(times 10); i++)); do
+		lease /tmp/a
+		wait_until 10 says /tmp/a have
+		first=$!
+		lease /tmp/b
+		second=$!
+		[ $((i % 2)) = 0 ] || wait_until 10 waiting 0 1
+		kill -KILL "$first" "$second"
+		reap "$first"
+		reap "$second"
+		become 0 free
+	done
+}
+
+events()
+{
+	"$pimctl" events --follow >/tmp/events &
+	# It is listening when it sleeps in poll().
+	wait_until 10 grep -qs poll "/proc/$!/wchan" || sleep 1
+	provide
+	"$pimctl" lease run -- true
+	become 0 free
+	kill -KILL "$provider"
+	reap "$provider"
+	provide
+	kill "$provider"
+	reap "$provider"
+	"$pimctl" rank remove 0
+	wait_until 10 says /tmp/events removed
+	[ "$(awk '{ print $2 }' /tmp/events | tr '\n' ' ')" = \
+		"rank-added scrubbed leased released scrubbed provider-gone taken-over scrubbed provider-gone rank-removed " ] ||
+		fail "$(cat /tmp/events)"
+}
+
+counted()
+{
+	provide
+	chmod 666 /dev/dpu_rank0
+	as_user 1005 "$bin/rank" /dev/dpu_rank0 commands
+	as_user 1005 "$bin/rank" /dev/dpu_rank0 fill 4096 1
+	[ "$(owner 1005 leases)" = 2 ]
+	[ "$(owner 1005 commands)" = 201 ] || fail "$(owner 1005 commands) commands"
+	[ "$(owner 1005 bytes_in)" = $((64 * 2 * 4096)) ]
+	[ "$(owner 1005 busy_ns)" -gt 0 ] && [ "$(attr 0 stats/busy_ns)" -gt 0 ]
+	[ "$(owner 1005 ranks)" = 0 ]
+}
+
+tools()
+{
+	local verb
+
+	provide --ranks 2
+	"$pimctl" rank list | grep -q '^   1 free .*/dev/dpu_rank1 *test'
+	"$pimctl" --json rank show 1 | grep -q '"state": "free"'
+	not quietly "$pimctl" rank show 9
+	"$pimctl" doctor
+	lease /tmp/a --rank 1
+	wait_until 10 says /tmp/a have
+	"$pimctl" lease list | grep -q ' 1 .* pimctl'
+	"$pimctl" --json lease list | grep -q '"rank": 1'
+	for verb in "rank show x" "rank set 0 offline=maybe" "lease run --rank x -- true" "owner set x max_ranks=1" \
+		"owner set 1 max_ranks=x" "owner set 1 nothing=1"; do
+		# shellcheck disable=SC2086 # words
+		"$pimctl" $verb 2>/tmp/b && fail "$verb"
+		[ "$(wc -l </tmp/b)" = 1 ]
+	done
+}
+
+t_run run run_and_status
+t_run shared shared
+t_run outlived outlived
+t_run order order
+t_run limits limits
+t_run no-waiting no_waiting
+t_run waiter-killed waiter_killed
+t_run revoked revoked
+t_run expired expired
+t_run offline offline
+t_run kills kills
+t_run events events
+t_run counted counted
+t_run tools tools
+t_end

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A provider for tests, that answers the commands of words.h.
+ *
+ * usage: provider [--ranks N] [--id FIRST] [--mram BYTES] [--dpus N] [--depth N]
+ *		   [--deadline MS] [--reset ok|error|hang] [--reset-ms MS] [--xfer] [--eventfd]
+ *
+ * Prints "ready" when all ranks are added. Ends with 0 when SIGTERM comes, 3
+ * when the kernel has ended a rank (ESHUTDOWN), 1 on errors. With --xfer, MRAM
+ * is told to be elsewhere: what is stored is complemented in the mapping, and
+ * again when it is loaded.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../../userspace-tools/pim/pim_serve.h"
+#include "words.h"
+
+static struct {
+	unsigned long ranks, id, mram, dpus, depth, deadline, reset_ms;
+	const char *reset;
+	bool xfer, eventfd;
+} opt = { .ranks = 1, .mram = 1 << 20, .dpus = 8, .reset = "ok" };
+
+struct rank {
+	struct pim_serve *s;
+	uint64_t kept[PIM_CIS_MAX];	/* W_SET */
+	uint64_t answer[PIM_CIS_MAX];	/* for updates */
+	unsigned int pending;		/* updates until W_PENDING is complete */
+	int event;
+};
+
+static void on_term(int sig)
+{
+	(void)sig;
+	_exit(0);
+}
+
+static void bad_completion(struct rank *r, const struct pim_request *req, unsigned int op)
+{
+	struct pim_request fake = *req;
+	uint64_t words[PIM_CIS_MAX] = {};
+
+	if (op == W_BAD_TAG)
+		fake.tag = 0x7fffffff;
+	if (op == W_BAD_SEQ)
+		fake.seq--;
+	pim_serve_complete(r->s, &fake, op == W_BAD_RESULT ? 1 : 0, words);
+	if (op == W_BAD_COUNT) {
+		for (int i = 0; i < 3; i++)
+			pim_serve_complete(r->s, &fake, 0, words);
+	}
+}
+
+/* The library zeroes what is reserved: so behind its back. */
+static void bad_reserved(struct rank *r, const struct pim_request *req)
+{
+	size_t bytes = PIM_RING_BYTES(opt.depth ?: 64);
+	struct pim_ring *ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+				     pim_serve_fd(r->s), PIM_MMAP_RING);
+	struct pim_completion *c = (void *)((char *)ring + ring->cmp_offset);
+	uint32_t n = ring->cmp_prod & (ring->depth - 1);
+
+	pim_serve_complete(r->s, req, 0, NULL);
+	c[n].reserved[5] = 1;
+	munmap(ring, bytes);
+}
+
+/* Answers it, unless it returns false. */
+static bool commit(struct rank *r, const struct pim_request *req)
+{
+	for (unsigned int ci = 0; ci < PIM_CIS_MAX; ci++) {
+		uint64_t word = req->words[ci], old = r->kept[ci];
+		unsigned int op = word >> 48 & 0xff;
+		uint32_t arg = word;
+		uint64_t *mram;
+
+		if (!word)
+			continue;
+		switch (op) {
+		case W_SLOW:
+			usleep(arg * 1000);
+			/* fall through */
+		case W_ECHO:
+			r->answer[ci] = ANSWER(~arg);
+			break;
+		case W_SET:
+			r->kept[ci] = arg;
+			r->answer[ci] = ANSWER(old);
+			break;
+		case W_GET:
+			r->answer[ci] = ANSWER(old);
+			break;
+		case W_HANG:
+			return false;
+		case W_DIE:
+			kill(getpid(), SIGKILL);
+			return false;
+		case W_BAD_TAG:
+		case W_BAD_SEQ:
+		case W_BAD_RESULT:
+		case W_BAD_COUNT:
+			bad_completion(r, req, op);
+			return false;
+		case W_BAD_RESERVED:
+			bad_reserved(r, req);
+			return false;
+		case W_ERROR:
+			pim_serve_complete(r->s, req, -EIO, NULL);
+			return false;
+		case W_PENDING:
+			r->answer[ci] = 0x00ff000000000000ull | arg;
+			r->pending = 3;
+			break;
+		case W_COPY:
+			mram = (uint64_t *)((char *)pim_serve_mram(r->s, 0) + arg);
+			mram[1] = ~mram[0];
+			r->answer[ci] = ANSWER(0);
+			break;
+		default:
+			r->answer[ci] = 0;
+		}
+	}
+	return true;
+}
+
+static void update(struct rank *r)
+{
+	if (!r->pending || --r->pending)
+		return;
+	for (unsigned int ci = 0; ci < PIM_CIS_MAX; ci++)
+		r->answer[ci] = ANSWER(r->answer[ci]);
+}
+
+static void invert(struct rank *r, const struct pim_request *req)
+{
+	for (unsigned int dpu = 0; dpu < PIM_DPUS_MAX; dpu++) {
+		uint8_t *p = (uint8_t *)pim_serve_mram(r->s, dpu) + req->offset;
+
+		if (!(req->mask >> dpu & 1))
+			continue;
+		for (uint64_t i = 0; i < req->bytes; i++)
+			p[i] ^= 0xff;
+	}
+}
+
+static void reset(struct rank *r, const struct pim_request *req)
+{
+	if (opt.reset_ms)
+		usleep(opt.reset_ms * 1000);
+	if (!strcmp(opt.reset, "hang"))
+		return;
+	memset(r->kept, 0, sizeof(r->kept));
+	memset(r->answer, 0, sizeof(r->answer));
+	r->pending = 0;
+	pim_serve_complete(r->s, req, strcmp(opt.reset, "ok") ? -EIO : 0, NULL);
+}
+
+static void serve(struct rank *r, const struct pim_request *req)
+{
+	switch (req->op) {
+	case PIM_OP_RESET:
+		reset(r, req);
+		return;
+	case PIM_OP_COMMIT:
+		if (!commit(r, req))
+			return;
+		break;
+	case PIM_OP_UPDATE:
+		update(r);
+		break;
+	case PIM_OP_LOAD:
+	case PIM_OP_STORE:
+		invert(r, req);
+		break;
+	}
+	pim_serve_complete(r->s, req, 0, r->answer);
+}
+
+/* Wait for requests by the eventfd instead of in the kernel's call. */
+static void wait_event(struct rank *r)
+{
+	struct pollfd p[2] = { { .fd = r->event, .events = POLLIN },
+			       { .fd = pim_serve_fd(r->s), .events = 0 } };
+	uint64_t n;
+
+	if (poll(p, 2, 1000) > 0 && p[0].revents && read(r->event, &n, sizeof(n)) < 0)
+		perror("eventfd");
+}
+
+static void *run(void *arg)
+{
+	struct rank *r = arg;
+	struct pim_request req;
+
+	for (;;) {
+		int got = pim_serve_next(r->s, &req, opt.eventfd ? -1 : 200);
+
+		if (got > 0) {
+			serve(r, &req);
+			continue;
+		}
+		if (got < 0) {
+			if (errno != ESHUTDOWN)
+				perror("run");
+			exit(errno == ESHUTDOWN ? 3 : 1);
+		}
+		if (opt.eventfd)
+			wait_event(r);
+	}
+}
+
+static void add(int control, struct rank *r, unsigned long n)
+{
+	struct pim_rank_add a;
+	struct ax_msg msg;
+
+	pim_serve_defaults(&a, opt.id + n, 8, opt.dpus, opt.mram);
+	a.depth = opt.depth;
+	a.deadline_ms = opt.deadline;
+	a.flags = opt.xfer ? PIM_RANK_F_XFER : 0;
+	strcpy(a.provider, "test");
+	strcpy(a.serial_number, "T-1");
+	r->s = pim_serve_add(control, &a, &msg);
+	if (!r->s) {
+		ax_error("%s", msg.text);
+		exit(1);
+	}
+	if (opt.eventfd) {
+		struct pim_eventfd e = { .size = sizeof(e), .fd = eventfd(0, EFD_CLOEXEC) };
+
+		r->event = e.fd;
+		if (e.fd < 0 || ioctl(pim_serve_fd(r->s), PIM_IOC_EVENTFD, &e)) {
+			perror("eventfd");
+			exit(1);
+		}
+	}
+}
+
+static unsigned long *number_option(int c)
+{
+	switch (c) {
+	case 'n': return &opt.ranks;
+	case 'i': return &opt.id;
+	case 'm': return &opt.mram;
+	case 'd': return &opt.dpus;
+	case 'q': return &opt.depth;
+	case 't': return &opt.deadline;
+	case 'R': return &opt.reset_ms;
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "ranks", 1, 0, 'n' }, { "id", 1, 0, 'i' }, { "mram", 1, 0, 'm' },
+		{ "dpus", 1, 0, 'd' }, { "depth", 1, 0, 'q' }, { "deadline", 1, 0, 't' },
+		{ "reset", 1, 0, 'r' }, { "reset-ms", 1, 0, 'R' }, { "xfer", 0, 0, 'x' },
+		{ "eventfd", 0, 0, 'e' }, { 0 }
+	};
+	const struct sigaction term = { .sa_handler = on_term };
+	struct rank *ranks;
+	pthread_t thread;
+	struct ax_msg msg;
+	int c, control;
+
+	ax_set_prog("provider");
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (number_option(c))
+			*number_option(c) = strtoul(optarg, NULL, 0);
+		else if (c == 'r')
+			opt.reset = optarg;
+		else if (c == 'x')
+			opt.xfer = true;
+		else if (c == 'e')
+			opt.eventfd = true;
+		else
+			return 2;
+	}
+	sigaction(SIGTERM, &term, NULL);
+	control = pim_control_open(&msg);
+	if (control < 0)
+		return ax_error("%s", msg.text);
+	ranks = calloc(opt.ranks, sizeof(*ranks));
+	for (unsigned long i = 0; i < opt.ranks; i++) {
+		add(control, &ranks[i], i);
+		if (pthread_create(&thread, NULL, run, &ranks[i]))
+			return ax_error("no thread");
+	}
+	printf("ready\n");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
