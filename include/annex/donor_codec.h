@@ -146,6 +146,7 @@ static inline const struct annex_donor_shape *annex_donor_shape(unsigned int typ
 		{ ANNEX_DONOR_FENCE, sizeof(struct annex_donor_fence), 0, 0, 1, 0 },
 		{ ANNEX_DONOR_STATS, sizeof(struct annex_donor_msg), 0, 0, 1, 0 },
 		{ ANNEX_DONOR_BYE, sizeof(struct annex_donor_msg), 0, 0, 1, 0 },
+		{ ANNEX_DONOR_LIST, sizeof(struct annex_donor_after), 0, 0, 1, 0 },
 		{ ANNEX_DONOR_PONG, sizeof(struct annex_donor_msg), 0, 0, 1, 0 },
 		{ ANNEX_DONOR_WELCOME, sizeof(struct annex_donor_state), 0, 0, 2, 0 },
 		{ ANNEX_DONOR_GRANTS, sizeof(struct annex_donor_grants),

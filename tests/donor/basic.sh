@@ -163,6 +163,8 @@ resume_keeps()
 	expect a 'resume session' 'err reject 6 *'	# no such session, as far as it can tell
 	expect a 'resume' 'ok *'
 	expect a "check 1 0 $slab 21" ok
+	expect a 'regrant' 'ok 2'
+	expect a "check 1 0 $slab 21" ok
 	wait_until 10 session_is active
 }
 

@@ -10,7 +10,7 @@
  *	check G OFF LEN SEED	READ and compare
  *	raw ADDR RKEY LEN [write]	one READ or WRITE anywhere: "err wc S ..." when refused
  *	give G...		give back: "ok N" taken
- *	regrant			forget all grants (they are not given back)
+ *	regrant			forget all grants and ask for what is held: "ok N"
  *	ping | stats | bye
  *	join [QPN]		data connection: "ok CONN QPN"; replacing QPN
  *	fence QPN
@@ -217,6 +217,29 @@ static void cmd_grants(char **word, int nr)
 	for (uint32_t i = 0; i < le32toh(g->count) && nr_grants < GRANTS; i++)
 		grants[nr_grants++] = g->grant[i];
 	ok("%u", le32toh(g->count));
+}
+
+static void cmd_regrant(void)
+{
+	struct annex_donor_after q = { .after = 0 };
+	const struct annex_donor_grants *g;
+	uint32_t n;
+
+	nr_grants = 0;
+	do {
+		annex_donor_head(&q.head, ANNEX_DONOR_LIST, sizeof(q), htole32(++peer.request), 0);
+		g = peer_send(&peer, &q, sizeof(q)) ? NULL :
+		    peer_wait(&peer, ANNEX_DONOR_GRANTS, 5000);
+		if (!g) {
+			err("no answer, %s", donor_link_state_name(peer.link.state));
+			return;
+		}
+		n = le32toh(g->count);
+		for (uint32_t i = 0; i < n && nr_grants < GRANTS; i++)
+			grants[nr_grants++] = g->grant[i];
+		q.after = n ? g->grant[n - 1].id : 0;
+	} while (n == ANNEX_DONOR_LIST_MAX);
+	ok("%u", nr_grants);
 }
 
 static const struct annex_donor_grant *grant(char **word, int nr, int i)
@@ -432,10 +455,9 @@ static void command(char *line)
 		cmd_raw(word, nr);
 	else if (!strcmp(word[0], "give"))
 		cmd_give(word, nr);
-	else if (!strcmp(word[0], "regrant")) {
-		nr_grants = 0;
-		ok("%s", "");
-	} else if (!strcmp(word[0], "ping"))
+	else if (!strcmp(word[0], "regrant"))
+		cmd_regrant();
+	else if (!strcmp(word[0], "ping"))
 		simple(ANNEX_DONOR_PING, ANNEX_DONOR_PONG);
 	else if (!strcmp(word[0], "stats"))
 		simple(ANNEX_DONOR_STATS, ANNEX_DONOR_NUMBERS);

@@ -93,8 +93,7 @@ static void op_release(void *ctx, struct donor_slab *slab)
 	submit(ctx, slab);
 }
 
-static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab,
-		     struct annex_donor_grant *grant)
+static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab)
 {
 	struct sim *sim = ctx;
 
@@ -104,8 +103,8 @@ static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab
 	slab->exposed = s;
 	sim->dirty[nr(sim, slab)] = true;
 	sim->exposed++;
-	grant->addr = htole64(0x100000000 * (nr(sim, slab) + 1));
-	grant->rkey = htole32(nr(sim, slab));
+	slab->addr = 0x100000000 * (nr(sim, slab) + 1);
+	slab->rkey = nr(sim, slab);
 	return 0;
 }
 

@@ -241,6 +241,45 @@ static void resume(void)
 	CHECK(a.state == DONOR_LINK_LOST);
 }
 
+/* What the client was not told, as after a connection that broke. */
+static void list(void)
+{
+	struct donor_link a = link_of("a"), c = link_of("c");
+	struct annex_donor_after q = { .after = 0 };
+	const struct annex_donor_grants *g;
+	struct donor_session *s, *t;
+	uint64_t id[64];
+	uint32_t n = 0, seen = 0;
+
+	donor_core_set_memory(&sim.core, 200 * SIM_SLAB, sim.now);
+	sim_work(&sim);
+	s = sim_open(&sim, &a);
+	t = sim_open(&sim, &c);
+	for (unsigned int i = 0; i < 10; i++) {
+		CHECK(sim_request(&sim, t, 3, NULL) == 3);
+		CHECK(sim_request(&sim, s, 9, id) == 9);
+	}
+	CHECK(sim_give(&sim, s, id + 4, 1) == 1);
+	do {
+		annex_donor_head(&q.head, ANNEX_DONOR_LIST, sizeof(q), htole32(5), 0);
+		sim_say(&sim, s, &q);
+		g = sim_hear(&sim, s, &a);
+		CHECK(g && g->head.request == htole32(5));
+		n = g ? annex_le32(g->count) : 0;
+		for (uint32_t i = 0; i < n; i++) {
+			const struct donor_slab *slab;
+
+			q.after = g->grant[i].id;
+			slab = donor_slab_find(&sim.core.table, annex_le64(q.after), s);
+			CHECK(slab && slab->rkey == annex_le32(g->grant[i].rkey) &&
+			      slab->addr == annex_le64(g->grant[i].addr));
+			CHECK(annex_le64(q.after) != id[4]);
+		}
+		seen += n;
+	} while (n == ANNEX_DONOR_LIST_MAX);
+	CHECK(seen == 89 && n == 25);
+}
+
 static void another_generation(void)
 {
 	struct donor_link a = link_of("a");
@@ -569,7 +608,7 @@ int main(void)
 		printf("Bail out! %s\n", msg.text);
 		return 1;
 	}
-	printf("KTAP version 1\n1..20\n");
+	printf("KTAP version 1\n1..21\n");
 	run("grants, quota, whose they are", grants);
 	run("connections, then registrations, then zeroing", order_of_taking_back);
 	run("what is being zeroed is not granted", zeroing_takes_time);
@@ -578,6 +617,7 @@ int main(void)
 	run("as many clients as allowed", as_many_as_allowed);
 	run("join: only the session's own client, each word once", join);
 	run("resume: the same grants, or lost", resume);
+	run("what a client holds can be asked for", list);
 	run("a donor of another generation is not believed", another_generation);
 	run("shrinking asks each for its part", shrink);
 	run("overdue grants are deregistered, then released", taken_by_force);

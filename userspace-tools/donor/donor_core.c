@@ -418,13 +418,37 @@ static uint32_t room(const struct donor_core *core, const struct donor_client *c
 	return slabs - c->held < UINT32_MAX ? slabs - c->held : UINT32_MAX;
 }
 
+/* A message of grants, while it is made. */
+union grants {
+	struct annex_donor_grants m;
+	uint8_t bytes[ANNEX_DONOR_MSG_MAX];
+};
+
+static void grants_add(struct donor_core *core, union grants *out, uint32_t n,
+		       const struct donor_slab *slab)
+{
+	out->m.grant[n] = (struct annex_donor_grant){
+		.id = annex_to_le64(slab->grant),
+		.addr = annex_to_le64(slab->addr),
+		.bytes = annex_to_le64(core->limits.slab_bytes),
+		.rkey = annex_to_le32(slab->rkey),
+	};
+}
+
+static void grants_tell(struct donor_core *core, struct donor_session *s, union grants *out,
+			uint32_t n, __le32 request, unsigned int status)
+{
+	out->m.count = annex_to_le32(n);
+	out->m.pad = 0;
+	annex_donor_head(&out->m.head, ANNEX_DONOR_GRANTS,
+			 sizeof(out->m) + n * sizeof(out->m.grant[0]), request, status);
+	tell(core, s, &out->m);
+}
+
 static void on_request(struct donor_core *core, struct donor_session *s,
 		       const struct annex_donor_request *q)
 {
-	union {
-		struct annex_donor_grants m;
-		uint8_t bytes[ANNEX_DONOR_MSG_MAX];
-	} out = { 0 };
+	union grants out;
 	uint32_t wanted = annex_le32(q->slabs), may = room(core, s->client), n = 0;
 	unsigned int status = ANNEX_DONOR_FULL;
 
@@ -439,30 +463,44 @@ static void on_request(struct donor_core *core, struct donor_session *s,
 	}
 	while (n < wanted) {
 		struct donor_slab *slab = donor_slab_take(&core->table, s);
-		struct annex_donor_grant *g = &out.m.grant[n];
 
 		if (!slab)
 			break;
-		if (core->ops->expose(core->ctx, s, slab, g)) {
+		if (core->ops->expose(core->ctx, s, slab)) {
 			donor_slab_untake(&core->table, slab);
 			core->counters.register_failures++;
 			status = ANNEX_DONOR_FAILED;
 			break;
 		}
-		g->id = annex_to_le64(slab->grant);
-		g->bytes = annex_to_le64(core->limits.slab_bytes);
+		grants_add(core, &out, n++, slab);
 		s->held++;
 		s->client->held++;
-		n++;
 	}
 	s->granted += n;
 	s->refused += !n;
 	core->counters.grants += n;
 	core->counters.grants_refused += !n;
-	out.m.count = annex_to_le32(n);
-	annex_donor_head(&out.m.head, ANNEX_DONOR_GRANTS, sizeof(out.m) + n * sizeof(out.m.grant[0]),
-			 q->head.request, n ? 0 : status);
-	tell(core, s, &out.m);
+	grants_tell(core, s, &out, n, q->head.request, n ? 0 : status);
+}
+
+/* In the order of the table: that of what is held does not change. */
+static void on_list(struct donor_core *core, struct donor_session *s,
+		    const struct annex_donor_after *q)
+{
+	uint64_t after = annex_le64(q->after);
+	union grants out;
+	uint32_t n = 0;
+
+	for (uint32_t i = after ? donor_slab_index(after) + 1 : 0; i < core->table.used; i++) {
+		const struct donor_slab *slab = &core->table.slab[i];
+
+		if (slab->state != DONOR_SLAB_GRANTED || slab->owner != s)
+			continue;
+		grants_add(core, &out, n++, slab);
+		if (n == ANNEX_DONOR_LIST_MAX)
+			break;
+	}
+	grants_tell(core, s, &out, n, q->head.request, 0);
 }
 
 static void on_give_back(struct donor_core *core, struct donor_session *s,
@@ -570,6 +608,9 @@ void donor_core_message(struct donor_core *core, struct donor_session *s, const 
 		return;
 	case ANNEX_DONOR_FENCE:
 		on_fence(core, s, data);
+		return;
+	case ANNEX_DONOR_LIST:
+		on_list(core, s, data);
 		return;
 	case ANNEX_DONOR_STATS:
 		on_stats(core, s, m, now);

@@ -66,9 +66,8 @@ struct donor_session {
 /* What the protocol needs done. @ctx is donor_core.ctx. */
 struct donor_ops {
 	struct donor_slab_ops slab;
-	/* Register for this session; fill in addr and rkey; 0 or -1. Sets slab->exposed. */
-	int (*expose)(void *ctx, struct donor_session *s, struct donor_slab *slab,
-		      struct annex_donor_grant *grant);
+	/* Register for this session; sets slab->exposed, addr and rkey; 0 or -1. */
+	int (*expose)(void *ctx, struct donor_session *s, struct donor_slab *slab);
 	/* Deregister: nobody can reach it after this. Clears slab->exposed. */
 	void (*hide)(void *ctx, struct donor_session *s, struct donor_slab *slab);
 	/* On the control connection; false: cannot. Must not call back. */

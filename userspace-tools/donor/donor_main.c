@@ -41,13 +41,12 @@ static void op_release(void *ctx, struct donor_slab *slab)
 	donor_mem_submit(&((struct donor *)ctx)->mem, slab, DONOR_MEM_RELEASE);
 }
 
-static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab,
-		     struct annex_donor_grant *grant)
+static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab)
 {
-	struct donor *d = ctx;
+	const struct donor *d = ctx;
 
-	/* the serial number of the grant: no address is ever used twice */
-	return donor_net_expose(&d->net, s, slab, d->conf.slab, (slab->grant >> 20) << 31, grant);
+	/* the serial number of the grant, 2 GiB apart: no address is ever used twice */
+	return donor_net_expose(s, slab, d->conf.slab, slab->grant / DONOR_SLABS_MAX << 31);
 }
 
 static void op_hide(void *ctx, struct donor_session *s, struct donor_slab *slab)

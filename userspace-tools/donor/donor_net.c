@@ -451,12 +451,11 @@ bool donor_net_reap(struct donor_net *net)
 
 /* --- what the protocol asks for ---------------------------------------------- */
 
-int donor_net_expose(struct donor_net *net, struct donor_session *s, struct donor_slab *slab,
-		     uint64_t bytes, uint64_t iova, struct annex_donor_grant *grant)
+int donor_net_expose(struct donor_session *s, struct donor_slab *slab, uint64_t bytes,
+		     uint64_t iova)
 {
 	struct ibv_mr *mr;
 
-	(void)net;
 	/* an address of our choice: it gives away nothing, and no two grants are adjacent */
 	mr = ibv_reg_mr_iova(home_of(s)->pd, slab->memory, bytes, iova,
 			     IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ |
@@ -466,8 +465,8 @@ int donor_net_expose(struct donor_net *net, struct donor_session *s, struct dono
 		return -1;
 	}
 	slab->exposed = mr;
-	grant->addr = htole64(iova);
-	grant->rkey = htole32(mr->rkey);
+	slab->addr = iova;
+	slab->rkey = mr->rkey;
 	return 0;
 }
 

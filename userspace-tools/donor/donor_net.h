@@ -73,7 +73,6 @@ struct donor_net {
 	struct donor_core *core;
 	const struct donor_conf *conf;
 	int epoll;		/* file descriptors of devices are added to it */
-	uint64_t iova_next;
 };
 
 /* Listen as @conf says. */
@@ -87,8 +86,8 @@ bool donor_net_event(struct donor_net *net, int fd, uint64_t now);
 bool donor_net_reap(struct donor_net *net);
 
 /* The transport's part of struct donor_ops; their ctx is struct donor_net. */
-int donor_net_expose(struct donor_net *net, struct donor_session *s, struct donor_slab *slab,
-		     uint64_t bytes, uint64_t iova, struct annex_donor_grant *grant);
+int donor_net_expose(struct donor_session *s, struct donor_slab *slab, uint64_t bytes,
+		     uint64_t iova);
 void donor_net_hide(struct donor_slab *slab);
 bool donor_net_send(struct donor_session *s, const void *msg, size_t len);
 bool donor_net_fence(struct donor_net *net, struct donor_session *s, uint32_t qpn);

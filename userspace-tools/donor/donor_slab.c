@@ -5,8 +5,6 @@
 
 #include "donor_slab.h"
 
-#define INDEX_BITS 20	/* of a grant's id: the slab; above: the serial number */
-
 static void move(struct donor_table *t, struct donor_slab *slab, enum donor_slab_state to)
 {
 	t->nr[slab->state]--;
@@ -154,7 +152,7 @@ struct donor_slab *donor_slab_take(struct donor_table *t, void *owner)
 		return NULL;
 	move(t, slab, DONOR_SLAB_GRANTED);
 	slab->owner = owner;
-	slab->grant = ++t->serial << INDEX_BITS | (slab - t->slab);
+	slab->grant = ++t->serial * DONOR_SLABS_MAX | (slab - t->slab);
 	slab->asked = false;
 	slab->deadline = 0;
 	return slab;
@@ -177,7 +175,7 @@ void donor_slab_untake(struct donor_table *t, struct donor_slab *slab)
 
 struct donor_slab *donor_slab_find(const struct donor_table *t, uint64_t grant, const void *owner)
 {
-	uint32_t i = grant & ((1u << INDEX_BITS) - 1);
+	uint32_t i = donor_slab_index(grant);
 
 	if (!grant || i >= t->used || t->slab[i].state != DONOR_SLAB_GRANTED ||
 	    t->slab[i].grant != grant || t->slab[i].owner != owner)

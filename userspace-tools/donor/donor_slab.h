@@ -42,6 +42,8 @@ struct donor_slab {
 	void *memory;		/* the worker's: where it is, NULL while EMPTY */
 	bool huge;		/* the worker's: in pages of hugetlbfs */
 	void *exposed;		/* while GRANTED: its registration */
+	uint64_t addr;		/* of it, as the client uses it */
+	uint32_t rkey;
 };
 
 struct donor_slab_ops {
@@ -80,6 +82,12 @@ uint32_t donor_table_set_target(struct donor_table *t, uint32_t target);
 
 /* The worker has done what the state says; @ok is false when PREPARING failed. */
 void donor_table_done(struct donor_table *t, struct donor_slab *slab, bool ok);
+
+/* Which slab a grant's id is about. */
+static inline uint32_t donor_slab_index(uint64_t grant)
+{
+	return grant & (DONOR_SLABS_MAX - 1);
+}
 
 /* A slab that is all zero, now GRANTED to @owner with a new id; NULL: none is free. */
 struct donor_slab *donor_slab_take(struct donor_table *t, void *owner);

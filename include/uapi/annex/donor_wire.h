@@ -204,8 +204,9 @@ struct annex_donor_reject {
  * @ANNEX_DONOR_FENCE: client: let a data connection be gone: struct annex_donor_fence
  * @ANNEX_DONOR_STATS: client wants numbers: head only
  * @ANNEX_DONOR_BYE: client ends the session, head only, no answer
+ * @ANNEX_DONOR_LIST: client wants to know what it holds: struct annex_donor_after
  * @ANNEX_DONOR_WELCOME: donor, after PROOF, and after RESUME: struct annex_donor_state
- * @ANNEX_DONOR_GRANTS: answer to REQUEST: struct annex_donor_grants
+ * @ANNEX_DONOR_GRANTS: answer to REQUEST and LIST: struct annex_donor_grants
  * @ANNEX_DONOR_TAKEN: answer to GIVE_BACK: struct annex_donor_list, those taken back
  * @ANNEX_DONOR_PONG: answer to PING: struct annex_donor_state; of the client head only
  * @ANNEX_DONOR_FENCED: answer to FENCE: struct annex_donor_fence
@@ -222,6 +223,7 @@ enum annex_donor_type {
 	ANNEX_DONOR_FENCE	= 5,
 	ANNEX_DONOR_STATS	= 6,
 	ANNEX_DONOR_BYE		= 7,
+	ANNEX_DONOR_LIST	= 8,
 	ANNEX_DONOR_WELCOME	= 65,
 	ANNEX_DONOR_GRANTS	= 66,
 	ANNEX_DONOR_TAKEN	= 67,
@@ -331,6 +333,21 @@ struct annex_donor_list {
 	__le32 count;
 	__le32 pad;
 	__le64 id[];
+};
+
+/**
+ * struct annex_donor_after - ANNEX_DONOR_LIST
+ * @head: head
+ * @after: 0, or the last grant of the answer before: the answer has those that
+ *	follow, in an order that does not change while they are held; none are left
+ *	when it has fewer than ANNEX_DONOR_LIST_MAX
+ *
+ * A client asks after RESUME: grants that were revoked while it was not there
+ * are missing, and those of an answer that it did not get are there.
+ */
+struct annex_donor_after {
+	struct annex_donor_msg head;
+	__le64 after;
 };
 
 /**
