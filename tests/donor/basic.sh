@@ -5,8 +5,9 @@
 # lab: --kernel 6.12 --mem 1G --smp 1
 # lab: --kernel 6.1 --mem 1G --smp 1
 # time: 300
-set -u
+# shellcheck source=tests/donor/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"
+set -u
 t_begin
 
 grant_read_write()

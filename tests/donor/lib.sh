@@ -306,7 +306,9 @@ clients_end()
 	local file pid status=0
 
 	for file in "$state"/*.pid; do
-		[ "$file" != "$state/donor.pid" ] && [ -e "$file" ] || continue
+		if [ "$file" = "$state/donor.pid" ] || [ ! -e "$file" ]; then
+			continue
+		fi
 		pid=$(<"$file")
 		ended "$pid" || kill -CONT "$pid"
 		ended "$pid" || kill -TERM "$pid"

@@ -4,8 +4,9 @@
 # and after the connection stands. Those who do nothing wrong notice nothing.
 # lab: --kernel 6.12 --mem 1G --smp 1
 # time: 300
-set -u
+# shellcheck source=tests/donor/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"
+set -u
 t_begin
 
 # refused WRONG REASON: a connect with that fault

@@ -96,10 +96,11 @@ json_t *donor_status(struct donor *d)
 	DONOR_COUNTERS
 #undef X
 	snprintf(generation, sizeof(generation), "%016" PRIx64, d->core.generation);
-	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:o}",
 			 "version", ANNEX_VERSION, "protocol", ANNEX_DONOR_VERSION,
 			 "state", state_of(d), "generation", generation,
 			 "port", (int)d->conf.port, "uptime_ms", (json_int_t)(now - d->started),
+			 "nr_sessions", (json_int_t)d->core.nr_sessions,
 			 "memory", memory_json(d), "clients", clients_json(d),
 			 "sessions", sessions_json(d, now), "counters", counters);
 }
