@@ -138,6 +138,11 @@ wait_until()	# SECONDS COMMAND...: until it succeeds; fails after that time
 	done
 }
 
+not()
+{
+	! "$@"
+}
+
 now_ms()
 {
 	local us=${EPOCHREALTIME/[.,]/}

@@ -69,7 +69,7 @@ drain()
 	expect a 'grants 1' 'err status 3'
 	client b
 	expect b "open $addr $port $keys" 'err reject 8 *'
-	! ended "$pid"
+	not ended "$pid"
 	expect a 'give 0 1' 'ok 2'
 	wait_until 10 ended "$pid"
 	wait_status "$pid" 0
@@ -121,10 +121,10 @@ reload()
 	expect a 'grants 4' 'ok 1'
 	# what takes a restart is said, and nothing is changed
 	printf 'memory = 32M\nport = 1\n' >"$conf"
-	! ask reload 2>"$state/reload.err"
+	not ask reload 2>"$state/reload.err"
 	grep -q 'port takes a restart' "$state/reload.err"
 	printf 'memory = 32M\nprot = 1\n' >"$conf"
-	! ask reload 2>"$state/reload.err"
+	not ask reload 2>"$state/reload.err"
 	grep -q "line 2: unknown setting 'prot'; did you mean 'port'" "$state/reload.err"
 	[ "$(number target)" -eq $((16 * MiB)) ]
 	expect a ping 'ok *'
@@ -154,8 +154,8 @@ grow_and_shrink()
 	wait_number granted $((8 * MiB))
 	wait_number leaving 0
 	expect a "check 0 0 65536 4" ok
-	! ask resize 1K 2>/dev/null
-	! ask resize 100T 2>"$state/err"
+	not ask resize 1K 2>/dev/null
+	not ask resize 100T 2>"$state/err"
 	grep -q 'available\|can be' "$state/err"
 }
 
@@ -247,21 +247,21 @@ says()
 
 what_is_missing()
 {
-	local d="$emp_donor -s $state/control -k $keys -o slab=2M"
+	local d=("$emp_donor" -s "$state/control" -k "$keys" -o slab=2M)
 
 	says 'no key-file' "$emp_donor" -s "$state/control" -m 8
 	says 'chmod 600' bash -c "cp $keys $state/k; chmod 644 $state/k; $emp_donor -s $state/control -m 8 -k $state/k"
-	says 'this machine has only' $d -m 100000
-	says 'there is no RDMA device mlx5_0' $d -m 8 -d mlx5_0
-	says 'cannot listen on 10.99.0.1' $d -m 8 -l 10.99.0.1
+	says 'this machine has only' "${d[@]}" -m 100000
+	says 'there is no RDMA device mlx5_0' "${d[@]}" -m 8 -d mlx5_0
+	says 'cannot listen on 10.99.0.1' "${d[@]}" -m 8 -l 10.99.0.1
 	chown 1234 "$keys"
 	chmod 777 "$state"
 	says 'LimitMEMLOCK' setpriv --reuid 1234 --clear-groups --inh-caps=-all --bounding-set=-all \
-		prlimit --memlock=1048576 $d -m 8
+		prlimit --memlock=1048576 "${d[@]}" -m 8
 	chown 0 "$keys"
 	donor -m 8
-	says 'another emp-donor answers' $d -m 8
-	says 'Address already in use' $d -m 8 -s "$state/control2"
+	says 'another emp-donor answers' "${d[@]}" -m 8
+	says 'Address already in use' "${d[@]}" -m 8 -s "$state/control2"
 }
 
 notifies()
@@ -299,7 +299,7 @@ status_forms()
 	grep -q '^emp_donor_memory_bytes{state="granted"} 2097152$' "$state/metrics"
 	grep -q '^# TYPE emp_donor_grants_total counter$' "$state/metrics"
 	[ "$(stat -c %a "$state/control")" = 600 ]
-	! "$emp_donor" -s "$state/nothing" status 2>/dev/null
+	not "$emp_donor" -s "$state/nothing" status 2>/dev/null
 	# the ancestor's name
 	ln -sf "$emp_donor" "$state/vmd"
 	"$state/vmd" --help | grep -q -- '-m, --memory MB'

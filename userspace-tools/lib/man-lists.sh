@@ -28,7 +28,7 @@ place()
 	fi
 }
 
-for program in empctl emp-qemu; do
+for program in empctl emp-qemu emp-donor; do
 	for page in "$man/$program".[1-8]; do
 		awk -v list="$bin/$program --generate man" '
 			/^\.\\" begin generated/ { print; skip = 1; while ((list | getline line) > 0) print line }
