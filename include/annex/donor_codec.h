@@ -20,6 +20,7 @@
 #define annex_to_le32(x) cpu_to_le32(x)
 #define annex_to_le64(x) cpu_to_le64(x)
 #else
+#include <assert.h>
 #include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,16 +33,16 @@
 #define annex_to_le64(x) htole64(x)
 #endif
 
-_Static_assert(sizeof(struct annex_donor_hello) == 56, "the CM leaves a client 56 bytes");
-_Static_assert(sizeof(struct annex_donor_accept) == 112, "no holes, and the CM's 196 bytes");
-_Static_assert(sizeof(struct annex_donor_reject) == 16, "no holes");
-_Static_assert(sizeof(struct annex_donor_msg) == 16, "no holes");
-_Static_assert(sizeof(struct annex_donor_proof) == 48, "no holes");
-_Static_assert(sizeof(struct annex_donor_grant) == 32, "no holes");
-_Static_assert(sizeof(struct annex_donor_revoke) == 32, "no holes");
-_Static_assert(sizeof(struct annex_donor_state) == 56, "no holes");
-_Static_assert(sizeof(struct annex_donor_numbers) == 80, "no holes");
-_Static_assert(sizeof(struct annex_donor_grants) + ANNEX_DONOR_LIST_MAX *
+static_assert(sizeof(struct annex_donor_hello) == 56, "the CM leaves a client 56 bytes");
+static_assert(sizeof(struct annex_donor_accept) == 112, "no holes, and the CM's 196 bytes");
+static_assert(sizeof(struct annex_donor_reject) == 16, "no holes");
+static_assert(sizeof(struct annex_donor_msg) == 16, "no holes");
+static_assert(sizeof(struct annex_donor_proof) == 48, "no holes");
+static_assert(sizeof(struct annex_donor_grant) == 32, "no holes");
+static_assert(sizeof(struct annex_donor_revoke) == 32, "no holes");
+static_assert(sizeof(struct annex_donor_state) == 56, "no holes");
+static_assert(sizeof(struct annex_donor_numbers) == 80, "no holes");
+static_assert(sizeof(struct annex_donor_grants) + ANNEX_DONOR_LIST_MAX *
 	       sizeof(struct annex_donor_grant) <= ANNEX_DONOR_MSG_MAX, "the longest message fits");
 
 static inline bool annex_donor_zero(const __u8 *bytes, size_t len)
@@ -106,7 +107,8 @@ static inline bool annex_donor_check_accept(const void *data, size_t len,
 	       !((annex_le32(a->flags) ^ annex_le32(hello->flags)) & ANNEX_DONOR_F_NOAUTH) &&
 	       !(annex_le32(a->features) & ~annex_le32(hello->features)) &&
 	       a->credits >= ANNEX_DONOR_CREDITS_MIN && a->credits <= ANNEX_DONOR_CREDITS_MAX &&
-	       slab >= ANNEX_DONOR_SLAB_MIN && slab <= ANNEX_DONOR_SLAB_MAX && !(slab & (slab - 1)) &&
+	       slab >= ANNEX_DONOR_SLAB_MIN && slab <= ANNEX_DONOR_SLAB_MAX &&
+	       !(slab & (slab - 1)) &&
 	       a->generation && a->session && a->heartbeat_ms && a->client_ms &&
 	       (hello->kind == ANNEX_DONOR_OPEN || a->session == hello->id);
 }
@@ -158,10 +160,11 @@ static inline const struct annex_donor_shape *annex_donor_shape(unsigned int typ
 		{ ANNEX_DONOR_REVOKE, sizeof(struct annex_donor_revoke), 8, 1, 2, 0 },
 		{ ANNEX_DONOR_REVOKED, sizeof(struct annex_donor_revoke), 8, 1, 2, 0 },
 		{ ANNEX_DONOR_GOODBYE, sizeof(struct annex_donor_msg), 0, 0, 2, 1 },
+		{ 0, 0, 0, 0, 0, 0 },
 	};
 	unsigned int i;
 
-	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+	for (i = 0; shapes[i].type; i++) {
 		if (shapes[i].type == type && (shapes[i].from & from))
 			return &shapes[i];
 	}

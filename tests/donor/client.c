@@ -187,7 +187,8 @@ static void cmd_open(char **word, int nr)
 	ret = peer_init(&peer, word[1], word[2], key ? &key->secret : NULL, ANNEX_DONOR_FEATURES);
 	donor_keys_free(&keys);
 	if (!ret)
-		ret = peer_connect(&peer, ANNEX_DONOR_OPEN, 0, wrong_by_name(nr > 4 ? word[4] : NULL));
+		ret = peer_connect(&peer, ANNEX_DONOR_OPEN, 0,
+				   wrong_by_name(nr > 4 ? word[4] : NULL));
 	if (ret)
 		err("%s", peer.why);
 	else
@@ -219,12 +220,14 @@ static void cmd_grants(char **word, int nr)
 	ok("%u", le32toh(g->count));
 }
 
-static void cmd_regrant(void)
+static void cmd_regrant(char **word, int nr)
 {
 	struct annex_donor_after q = { .after = 0 };
 	const struct annex_donor_grants *g;
 	uint32_t n;
 
+	(void)word;
+	(void)nr;
 	nr_grants = 0;
 	do {
 		annex_donor_head(&q.head, ANNEX_DONOR_LIST, sizeof(q), htole32(++peer.request), 0);
@@ -393,7 +396,8 @@ static void cmd_fence(char **word, int nr)
 static void cmd_resume(char **word, int nr)
 {
 	on = 0;
-	if (peer_connect(&peer, ANNEX_DONOR_RESUME, 0, wrong_by_name(nr > 1 ? word[1] : NULL)))
+	if (peer_connect(&peer, ANNEX_DONOR_RESUME, 0,
+			 wrong_by_name(nr > 1 ? word[1] : NULL)))
 		err("%s, %s", peer.why, donor_link_state_name(peer.link.state));
 	else
 		ok("%s", donor_link_state_name(peer.link.state));
@@ -428,6 +432,93 @@ static void cmd_wait(char **word, int nr)
 		ok("%u", le32toh(r->head.status));
 }
 
+static void cmd_grant(char **word, int nr)
+{
+	const struct annex_donor_grant *g = grant(word, nr, 1);
+
+	if (g)
+		ok("%" PRIu64 " %u %" PRIu64, le64toh(g->addr), le32toh(g->rkey), le64toh(g->id));
+}
+
+static void cmd_write(char **word, int nr)
+{
+	cmd_data(word, nr, true);
+}
+
+static void cmd_check(char **word, int nr)
+{
+	cmd_data(word, nr, false);
+}
+
+static void cmd_ping(char **word, int nr)
+{
+	(void)word;
+	(void)nr;
+	simple(ANNEX_DONOR_PING, ANNEX_DONOR_PONG);
+}
+
+static void cmd_stats(char **word, int nr)
+{
+	(void)word;
+	(void)nr;
+	simple(ANNEX_DONOR_STATS, ANNEX_DONOR_NUMBERS);
+}
+
+static void cmd_bye(char **word, int nr)
+{
+	(void)word;
+	(void)nr;
+	simple(ANNEX_DONOR_BYE, 0);
+}
+
+static void cmd_on(char **word, int nr)
+{
+	on = num(word, nr, 1);
+	ok("%d", on);
+}
+
+static void cmd_drop(char **word, int nr)
+{
+	(void)word;
+	(void)nr;
+	peer_drop(&peer, -1);
+	ok("%s", donor_link_state_name(peer.link.state));
+}
+
+static void cmd_mute(char **word, int nr)
+{
+	(void)nr;
+	peer.mute = word[0][0] == 'm';
+	ok("%s", "");
+}
+
+static void cmd_poll(char **word, int nr)
+{
+	peer_poll(&peer, num(word, nr, 1), false);
+	ok("%s %d", donor_link_state_name(peer.link.state), peer.link.reason);
+}
+
+static void cmd_close(char **word, int nr)
+{
+	(void)word;
+	(void)nr;
+	forget();
+	ok("%s", "");
+}
+
+static const struct {
+	const char *name;
+	void (*run)(char **word, int nr);
+} commands[] = {
+	{ "grants", cmd_grants }, { "grant", cmd_grant }, { "write", cmd_write },
+	{ "check", cmd_check }, { "raw", cmd_raw }, { "give", cmd_give },
+	{ "regrant", cmd_regrant }, { "ping", cmd_ping }, { "stats", cmd_stats },
+	{ "bye", cmd_bye }, { "join", cmd_join }, { "fence", cmd_fence }, { "on", cmd_on },
+	{ "drop", cmd_drop }, { "resume", cmd_resume }, { "send", cmd_send },
+	{ "mute", cmd_mute }, { "unmute", cmd_mute }, { "wait", cmd_wait },
+	{ "poll", cmd_poll }, { "state", cmd_poll }, { "close", cmd_close },
+};
+
 static void command(char *line)
 {
 	char *word[WORDS];
@@ -437,59 +528,21 @@ static void command(char *line)
 		word[nr++] = w;
 	if (!nr)
 		return;
-	if (!strcmp(word[0], "open") && nr >= 3)
+	if (!strcmp(word[0], "open") && nr >= 3) {
 		cmd_open(word, nr);
-	else if (!connected)
+		return;
+	}
+	if (!connected) {
 		err("not connected");
-	else if (!strcmp(word[0], "grants"))
-		cmd_grants(word, nr);
-	else if (!strcmp(word[0], "grant")) {
-		const struct annex_donor_grant *g = grant(word, nr, 1);
-
-		if (g)
-			ok("%" PRIu64 " %u %" PRIu64, le64toh(g->addr), le32toh(g->rkey),
-			   le64toh(g->id));
-	} else if (!strcmp(word[0], "write") || !strcmp(word[0], "check"))
-		cmd_data(word, nr, word[0][0] == 'w');
-	else if (!strcmp(word[0], "raw"))
-		cmd_raw(word, nr);
-	else if (!strcmp(word[0], "give"))
-		cmd_give(word, nr);
-	else if (!strcmp(word[0], "regrant"))
-		cmd_regrant();
-	else if (!strcmp(word[0], "ping"))
-		simple(ANNEX_DONOR_PING, ANNEX_DONOR_PONG);
-	else if (!strcmp(word[0], "stats"))
-		simple(ANNEX_DONOR_STATS, ANNEX_DONOR_NUMBERS);
-	else if (!strcmp(word[0], "bye"))
-		simple(ANNEX_DONOR_BYE, 0);
-	else if (!strcmp(word[0], "join"))
-		cmd_join(word, nr);
-	else if (!strcmp(word[0], "fence"))
-		cmd_fence(word, nr);
-	else if (!strcmp(word[0], "on")) {
-		on = num(word, nr, 1);
-		ok("%d", on);
-	} else if (!strcmp(word[0], "drop")) {
-		peer_drop(&peer, -1);
-		ok("%s", donor_link_state_name(peer.link.state));
-	} else if (!strcmp(word[0], "resume"))
-		cmd_resume(word, nr);
-	else if (!strcmp(word[0], "send"))
-		cmd_send(word, nr);
-	else if (!strcmp(word[0], "mute") || !strcmp(word[0], "unmute")) {
-		peer.mute = word[0][0] == 'm';
-		ok("%s", "");
-	} else if (!strcmp(word[0], "wait"))
-		cmd_wait(word, nr);
-	else if (!strcmp(word[0], "poll") || !strcmp(word[0], "state")) {
-		peer_poll(&peer, num(word, nr, 1), false);
-		ok("%s %d", donor_link_state_name(peer.link.state), peer.link.reason);
-	} else if (!strcmp(word[0], "close")) {
-		forget();
-		ok("%s", "");
-	} else
-		err("no command '%s'", word[0]);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!strcmp(word[0], commands[i].name)) {
+			commands[i].run(word, nr);
+			return;
+		}
+	}
+	err("no command '%s'", word[0]);
 }
 
 /* The connection is looked after while no command comes. */

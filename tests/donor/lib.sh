@@ -238,6 +238,11 @@ wait_number()	# NAME VALUE [SECONDS]
 	wait_until "${3:-10}" number_is "$1" "$2" || fail "$1 is $(number "$1"), not $2"
 }
 
+ended_or_draining()	# PID
+{
+	ended "$1" || ask status --json 2>/dev/null | grep -q '"state": "draining"'
+}
+
 donor_end()
 {
 	local pid
@@ -247,8 +252,10 @@ donor_end()
 	if ! ended "$pid"; then
 		kill -CONT "$pid"
 		kill -TERM "$pid"
-		kill -TERM "$pid" 2>/dev/null	# the second time at once
-		wait_until 15 ended "$pid" || kill -KILL "$pid"
+		# the second one, once it has seen the first, lets it end at once
+		wait_until 5 ended_or_draining "$pid"
+		kill -TERM "$pid" 2>/dev/null
+		wait_until 15 ended "$pid" || { kill -KILL "$pid"; note "the donor does not end"; return 1; }
 	fi
 	wait_until 5 ended "$pid"
 }

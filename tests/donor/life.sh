@@ -249,8 +249,8 @@ what_is_missing()
 {
 	local d=("$emp_donor" -s "$state/control" -k "$keys" -o slab=2M)
 
-	says 'no key-file' "$emp_donor" -s "$state/control" -m 8
-	says 'chmod 600' bash -c "cp $keys $state/k; chmod 644 $state/k; $emp_donor -s $state/control -m 8 -k $state/k"
+	says 'no key-file' "$emp_donor" -s "$state/control" -m 128
+	says 'chmod 600' bash -c "cp $keys $state/k; chmod 644 $state/k; $emp_donor -s $state/control -m 128 -k $state/k"
 	says 'this machine has only' "${d[@]}" -m 100000
 	says 'there is no RDMA device mlx5_0' "${d[@]}" -m 8 -d mlx5_0
 	says 'cannot listen on 10.99.0.1' "${d[@]}" -m 8 -l 10.99.0.1
@@ -266,17 +266,8 @@ what_is_missing()
 
 notifies()
 {
-	python3 - "$state" <<-'EOF' &
-		import socket, sys
-		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-		s.bind(sys.argv[1] + "/notify")
-		with open(sys.argv[1] + "/notified", "wb", 0) as out:
-			while True:
-				got = s.recv(4096)
-				out.write(got + b"\n")
-				if b"STOPPING=1" in got:
-					break
-	EOF
+	python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1] + "/notify"); out = open(sys.argv[1] + "/notified", "wb", 0); [out.write(got + b"\n") for got in iter(lambda: s.recv(4096), b"")]' "$state" &
+	echo $! >"$state/notify.pid"
 	wait_until 20 test -S "$state/notify"
 	NOTIFY_SOCKET=$state/notify WATCHDOG_USEC=400000 donor -m 8
 	wait_until 10 grep -q READY=1 "$state/notified"
@@ -313,8 +304,8 @@ t_run reload reload
 t_run grow_and_shrink grow_and_shrink
 t_run silent_client silent_client
 t_run link_down_and_up link_down_and_up
-t_run device_removed device_removed
 t_run what_is_missing what_is_missing
 t_run notifies notifies
 t_run status_forms status_forms
+t_run device_removed device_removed
 t_end

@@ -165,7 +165,8 @@ static void reach(const struct state *s, uint32_t from, const char *step)
 		table[at] = nodes++;
 	}
 	if (edges == edge_room)
-		edge = grow(edge, (edge_room = edge_room ? 2 * edge_room : 1u << 17) * sizeof(*edge));
+		edge = grow(edge, (edge_room = edge_room ? 2 * edge_room : 1u << 17) *
+			    sizeof(*edge));
 	edge[edges].from = from;
 	edge[edges++].to = table[at];
 }
@@ -456,11 +457,10 @@ static void step_donor(const struct state *s, uint32_t at)
 	n = *s;
 	/* back to others: deregister, then zero; or the other way */
 	if (s->alive && s->session == ENDING) {
-		if (mutation == ZERO_BEFORE_DEREGISTER) {
+		if (mutation == ZERO_BEFORE_DEREGISTER)
 			n.cell = ZERO;
-		} else {
+		else
 			n.registered = 0;
-		}
 		n.session = HIDDEN;
 		reach(&n, at, "the donor deregisters");
 	}
@@ -592,7 +592,8 @@ static void print_way(uint32_t at)
 /* A state from which no state at ease can be reached, or UINT32_MAX. */
 static uint32_t find_stuck(void)
 {
-	uint32_t *first = calloc(nodes + 2, sizeof(*first)), *prev = calloc(edges + 1, sizeof(*prev));
+	uint32_t *first = calloc(nodes + 2, sizeof(*first));
+	uint32_t *prev = calloc(edges + 1, sizeof(*prev));
 	uint32_t *stack = calloc(nodes + 1, sizeof(*stack)), top = 0, stuck = UINT32_MAX;
 	bool *good = calloc(nodes + 1, sizeof(*good));
 

@@ -335,8 +335,8 @@ static int completion(struct peer *p, struct ibv_wc *wc)
 
 		keep(p, p->recvs + i * (size_t)ANNEX_DONOR_MSG_MAX, wc->byte_len);
 		post_recv(p, i);
-	} else if ((wc->wr_id & (RECV | SEND)) && wc->status && p->conn[0].id && p->conn[0].id->qp &&
-		   wc->qp_num == p->conn[0].id->qp->qp_num) {
+	} else if ((wc->wr_id & (RECV | SEND)) && wc->status && p->conn[0].id &&
+		   p->conn[0].id->qp && wc->qp_num == p->conn[0].id->qp->qp_num) {
 		donor_link_broken(&p->link, peer_now() / 1000);
 	}
 	return 1;

@@ -210,7 +210,7 @@ void sim_check(const struct sim *sim)
 		count[s->state]++;
 		retiring += s->retire;
 		MUST(i < t->used || s->state == DONOR_SLAB_EMPTY);
-		MUST(s->state == DONOR_SLAB_GRANTED ? s->owner && s->grant : !s->owner && !s->grant);
+		MUST(!s->owner == (s->state != DONOR_SLAB_GRANTED) && !s->owner == !s->grant);
 		MUST(!s->exposed || s->exposed == s->owner);
 		MUST(s->state != DONOR_SLAB_READY || !sim->dirty[i]);
 		MUST(s->state != DONOR_SLAB_READY || !s->retire);

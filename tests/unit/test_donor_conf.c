@@ -119,7 +119,8 @@ static const struct {
 	const char *text, *error;
 } confs[] = {
 	{ "", NULL },
-	{ "memory = 8G\n# x\n port=1 # y\nlisten = a\nlisten = ::1\nlock = no\nlinger=500ms\n", NULL },
+	{ "memory = 8G\n# x\n port=1 # y\nlisten = a\nlisten = ::1\nlock = no\nlinger=500ms\n",
+	  NULL },
 	{ "memory = 8X", "line 1: memory: '8X' is no number from 2097152" },
 	{ "\n\nmemory = 1M", "line 3: memory: '1M' is no number" },
 	{ "port = 0", "line 1: port: '0' is no number from 1 to 65535" },

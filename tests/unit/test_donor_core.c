@@ -596,7 +596,8 @@ static void run(const char *name, void (*test)(void))
 	sim_init(&sim, 8, &keys);
 	test();
 	sim_exit(&sim);
-	printf("%sok %u - %s\n", case_ok ? "" : "not ", ++test_nr, name);
+	test_nr++;
+	printf("%s %u - %s\n", case_ok ? "ok" : "not ok", test_nr, name);
 	failures += !case_ok;
 }
 

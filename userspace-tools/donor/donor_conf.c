@@ -122,7 +122,8 @@ int donor_conf_set(struct donor_conf *conf, const char *key, const char *value, 
 			return set_text(at, s->room, s, value, msg);
 		case LISTEN:
 			if (conf->nr_listen == DONOR_CONF_LISTEN)
-				return ax_fail(msg, "listen: more than %d addresses", DONOR_CONF_LISTEN);
+				return ax_fail(msg, "listen: more than %d addresses",
+					       DONOR_CONF_LISTEN);
 			return set_text(conf->listen[conf->nr_listen++], sizeof(conf->listen[0]), s,
 					value, msg);
 		case FLAG:
@@ -179,8 +180,8 @@ int donor_conf_parse(const char *text, size_t len, struct donor_conf *conf, stru
 		if (!eol)
 			eol = end;
 		if ((size_t)(eol - text) >= sizeof(line) || memchr(text, '\0', eol - text))
-			return ax_fail(msg, "line %u: longer than %zu characters, or with a NUL", nr,
-				       sizeof(line) - 1);
+			return ax_fail(msg, "line %u: longer than %zu characters, or with a NUL",
+				       nr, sizeof(line) - 1);
 		memcpy(line, text, eol - text);
 		line[eol - text] = '\0';
 		if (line_parse(line, conf, &why))

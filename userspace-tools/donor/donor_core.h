@@ -100,28 +100,23 @@ struct donor_limits {
 
 #define DONOR_UNPROVEN_MAX 32	/* sessions that have yet to prove who they are */
 
-/* Each counts one event since the start. */
-#define DONOR_COUNTERS						\
-	X(sessions_opened, "Sessions opened")			\
-	X(sessions_resumed, "Control connections resumed")	\
-	X(sessions_expired, "Sessions ended since nobody resumed them in time")	\
-	X(sessions_silent, "Sessions ended since the client was silent")	\
-	X(connections_joined, "Data connections accepted")	\
-	X(connects_refused, "Connects refused")			\
-	X(auth_failures, "Connects and proofs with an unknown key or a wrong MAC")	\
-	X(protocol_errors, "Sessions ended for a message that is none or out of place")	\
-	X(grants, "Slabs granted")				\
-	X(grants_refused, "Requests answered with no slab")	\
-	X(given_back, "Slabs given back by clients")		\
-	X(revokes_asked, "Slabs asked back")			\
-	X(revoked, "Slabs taken back by force")			\
-	X(zeroed, "Slabs zeroed")				\
-	X(register_failures, "Slabs that could not be registered")
-
+/* Each counts one event since the start; donor_status.c has their descriptions. */
 struct donor_counters {
-#define X(name, help) uint64_t name;
-	DONOR_COUNTERS
-#undef X
+	uint64_t sessions_opened;
+	uint64_t sessions_resumed;
+	uint64_t sessions_expired;
+	uint64_t sessions_silent;
+	uint64_t connections_joined;
+	uint64_t connects_refused;
+	uint64_t auth_failures;
+	uint64_t protocol_errors;
+	uint64_t grants;
+	uint64_t grants_refused;
+	uint64_t given_back;
+	uint64_t revokes_asked;
+	uint64_t revoked;
+	uint64_t zeroed;
+	uint64_t register_failures;
 };
 
 struct donor_core {

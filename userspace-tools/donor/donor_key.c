@@ -85,8 +85,8 @@ static int line_parse(const char *at, const char *end, struct donor_key *key, un
 			       key->name, 2 * ANNEX_DONOR_KEY_MIN, 2 * ANNEX_DONOR_KEY_MAX);
 	key->id = donor_auth_key_id(&key->secret);
 	while ((w = word(&at, end, &len)) && *w != '#') {
-		if (len < 7 || memcmp(w, "quota=", 6) || ax_parse_size(w + 6, len - 6, &key->quota) ||
-		    key->quota > INT64_MAX)
+		if (len < 7 || memcmp(w, "quota=", 6) ||
+		    ax_parse_size(w + 6, len - 6, &key->quota) || key->quota > INT64_MAX)
 			return ax_fail(msg, "line %u: '%s' is followed by something else than quota=SIZE",
 				       nr, key->name);
 	}
@@ -101,7 +101,8 @@ static int key_append(struct donor_keys *keys, const struct donor_key *key, unsi
 	if (donor_keys_by_name(keys, key->name) && keys->nr)
 		return ax_fail(msg, "line %u: '%s' is there twice", nr, key->name);
 	if (donor_keys_by_id(keys, key->id))
-		return ax_fail(msg, "line %u: the key of '%s' is another name's too", nr, key->name);
+		return ax_fail(msg, "line %u: the key of '%s' is another name's too", nr,
+			       key->name);
 	/* no realloc(): it would leave a copy of the keys behind */
 	more = calloc(keys->nr + 1, sizeof(*more));
 	if (!more)
@@ -161,7 +162,8 @@ int donor_keys_load(const char *path, struct donor_keys *keys, struct ax_msg *ms
 	}
 	if (st.st_mode & 077) {
 		close(fd);
-		return ax_fail(msg, "key file %s: others may read or change it: chmod 600 it", path);
+		return ax_fail(msg, "key file %s: others may read or change it: chmod 600 it",
+			       path);
 	}
 	text = calloc(1, st.st_size + 1);
 	n = text ? read(fd, text, st.st_size) : -1;

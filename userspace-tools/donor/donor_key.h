@@ -33,7 +33,7 @@ struct donor_keys {
 	unsigned int nr;
 };
 
-/* Parse a file's text. Returns 0, or -1 with the reason ("line 3: ..."), which never has a key in it. */
+/* Parse a file's text. Returns 0, or -1 with the reason ("line 3: ..."), without any key in it. */
 int donor_keys_parse(const char *text, size_t len, struct donor_keys *keys, struct ax_msg *msg);
 /* The same from a file, which must be nobody else's to read. */
 int donor_keys_load(const char *path, struct donor_keys *keys, struct ax_msg *msg);

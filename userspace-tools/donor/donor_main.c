@@ -318,6 +318,7 @@ static int one_round(struct donor *d, int signals, uint64_t wait)
 {
 	struct epoll_event events[32];
 	int n = epoll_wait(d->epoll, events, 32, wait);
+	int failed = 0;
 
 	if (n < 0 && errno != EINTR)
 		return ax_error("epoll: %s", strerror(errno));
@@ -326,14 +327,12 @@ static int one_round(struct donor *d, int signals, uint64_t wait)
 
 		if (fd == signals)
 			on_signal(d, fd);
-		else if (fd == d->mem.event) {
-			if (collect(d))
-				return AX_FAIL;
-		} else if (!donor_control_event(d, fd) && d->ready) {
+		else if (fd == d->mem.event)
+			failed |= collect(d);
+		else if (!donor_control_event(d, fd) && d->ready)
 			donor_net_event(&d->net, fd, donor_now());
-		}
 	}
-	return 0;
+	return failed;
 }
 
 static int serve(struct donor *d, int signals)
@@ -503,7 +502,8 @@ static int run_key_add(const struct ax_args *args)
 }
 
 static const struct ax_opt global_opts[] = {
-	{ "memory", 'm', "MB", "memory to give, in MiB or with a suffix G or T (default 32768)", "" },
+	{ "memory", 'm', "MB", "memory to give, in MiB or with a suffix G or T (default 32768)",
+	  "" },
 	{ "port", 'p', "PORT", "port of the RDMA CM to listen on (default 19675)", "" },
 	{ "device", 'd', "DEVICE", "take connects on this RDMA device only, e.g. mlx5_0", "" },
 	{ "clients", 'c', "N", "most clients at once (default 64)", "" },

@@ -36,7 +36,8 @@ static int populate(void *memory, size_t bytes)
 static void *map_huge(size_t bytes)
 {
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT, -1, 0);
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT,
+			    -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -60,14 +61,15 @@ static void *map_aligned(size_t bytes)
 static int lock_failed(size_t bytes, struct ax_msg *msg)
 {
 	struct rlimit limit = { 0 };
-	char size[AX_HUMAN];
+	char size[AX_HUMAN], most[AX_HUMAN];
 	int error = errno;
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	if (limit.rlim_cur == RLIM_INFINITY || (error != ENOMEM && error != EPERM && error != EAGAIN))
+	if (limit.rlim_cur == RLIM_INFINITY ||
+	    (error != ENOMEM && error != EPERM && error != EAGAIN))
 		return ax_fail(msg, "cannot lock memory: %s", strerror(error));
 	return ax_fail(msg, "cannot lock %s more: the limit is %s; raise it (LimitMEMLOCK=infinity in the unit, ulimit -l), run as root, or set lock = no",
-		       ax_human_size(bytes, size), ax_human_size(limit.rlim_cur, (char[AX_HUMAN]){ 0 }));
+		       ax_human_size(bytes, size), ax_human_size(limit.rlim_cur, most));
 }
 
 static int prepare(const struct donor_mem_how *how, struct donor_slab *slab, struct ax_msg *msg)

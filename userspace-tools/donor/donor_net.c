@@ -27,8 +27,31 @@ static int watch(struct donor_net *net, int fd)
 	return epoll_ctl(net->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static struct donor_dev *dev_of(struct donor_net *net, struct ibv_context *verbs)
+/*
+ * A connection may be closed before the CM says that its device goes, and a
+ * session may have none: so there is always one identifier that belongs to the
+ * device.
+ */
+static int watch_device(struct donor_net *net, struct donor_dev *dev, const struct rdma_cm_id *id)
 {
+	struct sockaddr_storage addr = { 0 };
+	const struct sockaddr *local = rdma_get_local_addr((struct rdma_cm_id *)id);
+
+	if (local->sa_family == AF_INET6) {
+		memcpy(&addr, local, sizeof(struct sockaddr_in6));
+		((struct sockaddr_in6 *)&addr)->sin6_port = 0;
+	} else {
+		memcpy(&addr, local, sizeof(struct sockaddr_in));
+		((struct sockaddr_in *)&addr)->sin_port = 0;
+	}
+	if (rdma_create_id(net->channel, &dev->watch, net, RDMA_PS_TCP))
+		return -1;
+	return rdma_bind_addr(dev->watch, (struct sockaddr *)&addr);
+}
+
+static struct donor_dev *dev_of(struct donor_net *net, const struct rdma_cm_id *id)
+{
+	struct ibv_context *verbs = id->verbs;
 	struct donor_dev *dev;
 
 	for (dev = net->devs; dev; dev = dev->next) {
@@ -40,7 +63,10 @@ static struct donor_dev *dev_of(struct donor_net *net, struct ibv_context *verbs
 		return NULL;
 	dev->verbs = verbs;
 	dev->comp = ibv_create_comp_channel(verbs);
-	if (!dev->comp || watch(net, dev->comp->fd) || watch(net, verbs->async_fd)) {
+	if (!dev->comp || watch(net, dev->comp->fd) || watch(net, verbs->async_fd) ||
+	    watch_device(net, dev, id)) {
+		if (dev->watch)
+			rdma_destroy_id(dev->watch);
 		if (dev->comp)
 			ibv_destroy_comp_channel(dev->comp);
 		free(dev);
@@ -55,6 +81,8 @@ static void dev_free(struct donor_net *net, struct donor_dev *dev)
 {
 	struct donor_dev **at = &net->devs;
 
+	if (dev->watch)
+		rdma_destroy_id(dev->watch);
 	epoll_ctl(net->epoll, EPOLL_CTL_DEL, dev->comp->fd, NULL);
 	epoll_ctl(net->epoll, EPOLL_CTL_DEL, dev->verbs->async_fd, NULL);
 	ibv_destroy_comp_channel(dev->comp);
@@ -308,7 +336,7 @@ static int may_connect(struct donor_net *net, const struct donor_dev *dev)
 static void connect_request(struct donor_net *net, struct rdma_cm_id *id,
 			    const struct rdma_conn_param *asked, uint64_t now)
 {
-	struct donor_dev *dev = dev_of(net, id->verbs);
+	struct donor_dev *dev = dev_of(net, id);
 	const struct annex_donor_hello *hello = asked->private_data;
 	struct donor_session *s = NULL;
 	struct donor_conn *conn = NULL;
@@ -397,13 +425,12 @@ static void cm_events(struct donor_net *net, uint64_t now)
 		struct rdma_cm_id *id = event->id;
 		uint64_t private[32] = { 0 };	/* aligned; the length has 8 bits */
 
-		if (param.private_data && type == RDMA_CM_EVENT_CONNECT_REQUEST) {
-			memcpy(private, param.private_data, param.private_data_len);
-		} else {
+		if (!param.private_data || type != RDMA_CM_EVENT_CONNECT_REQUEST)
 			param.private_data_len = 0;
-		}
+		if (param.private_data_len)
+			memcpy(private, param.private_data, param.private_data_len);
 		param.private_data = private;
-		/* before anything else: an identifier is destroyed only when its events are acked */
+		/* first of all: an identifier is destroyed only when its events are acked */
 		rdma_ack_cm_event(event);
 		cm_event(net, type, id, &param, now);
 	}

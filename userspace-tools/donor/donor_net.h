@@ -33,6 +33,7 @@ struct donor_dev {
 	struct donor_dev *next;
 	struct ibv_context *verbs;
 	struct ibv_comp_channel *comp;
+	struct rdma_cm_id *watch;	/* bound to it, to hear of its removal */
 	uint32_t homes;		/* sessions that live here */
 	bool gone;		/* being removed */
 };

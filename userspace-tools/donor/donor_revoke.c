@@ -116,7 +116,8 @@ void donor_core_drain(struct donor_core *core, uint64_t now)
 	core->drain_deadline = now + core->limits.drain_ms;
 	for (struct donor_session *s = core->sessions; s; s = s->next) {
 		if (agrees(s))
-			ask(core, s, UINT32_MAX, ANNEX_DONOR_C_DRAIN, core->limits.drain_ms, true, now);
+			ask(core, s, UINT32_MAX, ANNEX_DONOR_C_DRAIN, core->limits.drain_ms, true,
+			    now);
 	}
 }
 

@@ -8,6 +8,51 @@
 #include "../lib/ax_size.h"
 #include "donor.h"
 
+static const struct counter {
+	const char *name, *help;
+	size_t at;	/* in struct donor_counters */
+} counters[] = {
+#define AT(field) offsetof(struct donor_counters, field)
+	{ "sessions_opened", "Sessions opened",
+	  AT(sessions_opened) },
+	{ "sessions_resumed", "Control connections resumed",
+	  AT(sessions_resumed) },
+	{ "sessions_expired", "Sessions ended since nobody resumed them in time",
+	  AT(sessions_expired) },
+	{ "sessions_silent", "Sessions ended since the client was silent",
+	  AT(sessions_silent) },
+	{ "connections_joined", "Data connections accepted",
+	  AT(connections_joined) },
+	{ "connects_refused", "Connects refused",
+	  AT(connects_refused) },
+	{ "auth_failures", "Connects and proofs with an unknown key or a wrong MAC",
+	  AT(auth_failures) },
+	{ "protocol_errors", "Sessions ended for a message that is none or out of place",
+	  AT(protocol_errors) },
+	{ "grants", "Slabs granted",
+	  AT(grants) },
+	{ "grants_refused", "Requests answered with no slab",
+	  AT(grants_refused) },
+	{ "given_back", "Slabs given back by clients",
+	  AT(given_back) },
+	{ "revokes_asked", "Slabs asked back",
+	  AT(revokes_asked) },
+	{ "revoked", "Slabs taken back by force",
+	  AT(revoked) },
+	{ "zeroed", "Slabs zeroed",
+	  AT(zeroed) },
+	{ "register_failures", "Slabs that could not be registered",
+	  AT(register_failures) },
+#undef AT
+};
+
+#define NR_COUNTERS (sizeof(counters) / sizeof(counters[0]))
+
+static uint64_t counter(const struct donor *d, unsigned int i)
+{
+	return *(const uint64_t *)((const char *)&d->core.counters + counters[i].at);
+}
+
 static const char *state_of(const struct donor *d)
 {
 	if (!d->ready)
@@ -69,32 +114,32 @@ static json_t *sessions_json(const struct donor *d, uint64_t now)
 		char id[20];
 
 		snprintf(id, sizeof(id), "%016" PRIx64, s->id);
-		json_array_append_new(list, json_pack(
-			"{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
-			"id", id, "client", s->client->name,
-			"state", donor_session_state_name(s->state),
-			"peer", home ? home->peer : "",
-			"device", dev && !dev->gone ? ibv_get_device_name(dev->verbs->device) : "",
-			"held", (json_int_t)(s->held * d->core.limits.slab_bytes),
-			"data_connections", (json_int_t)(home ? home->joined : 0),
-			"granted", (json_int_t)s->granted, "given_back", (json_int_t)s->given_back,
-			"revoked", (json_int_t)s->revoked, "refused", (json_int_t)s->refused,
-			"resumed", (json_int_t)s->resumed, "silent_ms", (json_int_t)(now - s->heard),
-			"gives_back", (s->features & ANNEX_DONOR_FEAT_GIVE_BACK) != 0));
+		json_t *o;
+
+		o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
+			      "id", id, "client", s->client->name,
+			      "state", donor_session_state_name(s->state),
+			      "peer", home ? home->peer : "",
+			      "device", dev && !dev->gone ? ibv_get_device_name(dev->verbs->device) : "",
+			      "held", (json_int_t)(s->held * d->core.limits.slab_bytes),
+			      "data_connections", (json_int_t)(home ? home->joined : 0),
+			      "granted", (json_int_t)s->granted, "given_back", (json_int_t)s->given_back,
+			      "revoked", (json_int_t)s->revoked, "refused", (json_int_t)s->refused,
+			      "resumed", (json_int_t)s->resumed, "silent_ms", (json_int_t)(now - s->heard),
+			      "gives_back", (s->features & ANNEX_DONOR_FEAT_GIVE_BACK) != 0);
+		json_array_append_new(list, o);
 	}
 	return list;
 }
 
 json_t *donor_status(struct donor *d)
 {
-	const struct donor_counters *n = &d->core.counters;
+	json_t *numbers = json_object();
 	uint64_t now = donor_now();
-	json_t *counters = json_object();
 	char generation[20];
 
-#define X(name, help) json_object_set_new(counters, #name, json_integer(n->name));
-	DONOR_COUNTERS
-#undef X
+	for (unsigned int i = 0; i < NR_COUNTERS; i++)
+		json_object_set_new(numbers, counters[i].name, json_integer(counter(d, i)));
 	snprintf(generation, sizeof(generation), "%016" PRIx64, d->core.generation);
 	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:o}",
 			 "version", ANNEX_VERSION, "protocol", ANNEX_DONOR_VERSION,
@@ -102,7 +147,7 @@ json_t *donor_status(struct donor *d)
 			 "port", (int)d->conf.port, "uptime_ms", (json_int_t)(now - d->started),
 			 "nr_sessions", (json_int_t)d->core.nr_sessions,
 			 "memory", memory_json(d), "clients", clients_json(d),
-			 "sessions", sessions_json(d, now), "counters", counters);
+			 "sessions", sessions_json(d, now), "counters", numbers);
 }
 
 static void metric(FILE *out, const char *name, const char *type, const char *help)
@@ -115,7 +160,6 @@ char *donor_metrics(struct donor *d)
 	static const char *const states[] = {
 		NULL, "preparing", "free", "granted", "zeroing", "releasing"
 	};
-	const struct donor_counters *n = &d->core.counters;
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
@@ -138,11 +182,13 @@ char *donor_metrics(struct donor *d)
 	for (const struct donor_client *c = d->core.clients; c; c = c->next)
 		fprintf(out, "emp_donor_client_held_bytes{client=\"%s\"} %" PRIu64 "\n", c->name,
 			c->held * d->core.limits.slab_bytes);
-#define X(name, help)								\
-	metric(out, #name "_total", "counter", help);				\
-	fprintf(out, "emp_donor_" #name "_total %" PRIu64 "\n", n->name);
-	DONOR_COUNTERS
-#undef X
+	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s_total", counters[i].name);
+		metric(out, name, "counter", counters[i].help);
+		fprintf(out, "emp_donor_%s %" PRIu64 "\n", name, counter(d, i));
+	}
 	fclose(out);
 	return text;
 }
@@ -163,19 +209,21 @@ void donor_status_print(const json_t *status)
 {
 	const json_t *m = json_object_get(status, "memory"), *s;
 	char a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN], e[AX_HUMAN];
-	size_t i;
+	const json_t *sessions = json_object_get(status, "sessions");
 
 	printf("%s, port %" PRIu64 ", generation %s\n", string(status, "state"),
 	       number(status, "port"), string(status, "generation"));
 	printf("memory %s: %s granted, %s free, %s being zeroed\n",
 	       ax_human_size(number(m, "size"), a), ax_human_size(number(m, "granted"), b),
 	       ax_human_size(number(m, "free"), c), ax_human_size(number(m, "zeroing"), e));
-	if (!json_array_size(json_object_get(status, "sessions")))
+	if (!json_array_size(sessions))
 		return;
 	printf("%-16s %-16s %-24s %-8s %10s %5s\n", "SESSION", "CLIENT", "PEER", "STATE", "HELD",
 	       "CONNS");
-	json_array_foreach(json_object_get(status, "sessions"), i, s)
+	for (size_t i = 0; i < json_array_size(sessions); i++) {
+		s = json_array_get(sessions, i);
 		printf("%-16s %-16s %-24s %-8s %10s %5" PRIu64 "\n", string(s, "id"),
 		       string(s, "client"), string(s, "peer"), string(s, "state"),
 		       ax_human_size(number(s, "held"), a), number(s, "data_connections") + 1);
+	}
 }

@@ -59,7 +59,7 @@ enum annex_donor_kind {
 
 /* features: offered in hello, those that both have in accept */
 #define ANNEX_DONOR_FEAT_GIVE_BACK	(1u << 0) /* client: will give back what is revoked */
-#define ANNEX_DONOR_FEAT_RESUME		(1u << 1) /* grants outlive the control connection for a while */
+#define ANNEX_DONOR_FEAT_RESUME		(1u << 1) /* grants outlive the control connection */
 #define ANNEX_DONOR_FEAT_JOIN		(1u << 2) /* data connections */
 #define ANNEX_DONOR_FEATURES	(ANNEX_DONOR_FEAT_GIVE_BACK | ANNEX_DONOR_FEAT_RESUME | \
 				 ANNEX_DONOR_FEAT_JOIN)
