@@ -30,7 +30,7 @@ state=/tmp/donor-test		# of one case
 addr=10.88.0.1
 addr6=fd88::1
 port=19675
-keys=/tmp/donor-keys
+keys=${LAB_CLUSTER:-/tmp}/donor-keys
 MiB=$((1 << 20))
 slab=$((2 * MiB))
 
@@ -156,10 +156,16 @@ ended()	# PID
 
 # --- RDMA ---------------------------------------------------------------------
 
-# soft_roce: rxe0 on a dummy device; both ends of a connection are here
+# soft_roce: rxe0 on $netdev, or on a dummy device: both ends of a connection are
+# here then
 soft_roce()
 {
-	modprobe rdma_rxe && modprobe rdma_ucm && modprobe ib_uverbs && modprobe dummy numdummies=0 || return
+	modprobe rdma_rxe && modprobe rdma_ucm && modprobe ib_uverbs || return
+	if [ -n "${netdev:-}" ]; then
+		rdma_add
+		return
+	fi
+	modprobe dummy numdummies=0
 	ip link add donor0 type dummy && ip addr add "$addr/24" dev donor0 &&
 		ip addr add "$addr6/64" dev donor0 nodad && ip link set donor0 mtu 4200 up || return
 	rdma_add
@@ -254,7 +260,7 @@ donor_end()
 		kill -TERM "$pid"
 		# the second one, once it has seen the first, lets it end at once
 		wait_until 5 ended_or_draining "$pid"
-		kill -TERM "$pid" 2>/dev/null
+		kill -TERM "$pid" 2>/dev/null || true
 		wait_until 15 ended "$pid" || { kill -KILL "$pid"; note "the donor does not end"; return 1; }
 	fi
 	wait_until 5 ended "$pid"

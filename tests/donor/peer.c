@@ -315,6 +315,10 @@ static void keep(struct peer *p, const void *data, size_t len)
 {
 	unsigned int type = donor_link_message(&p->link, data, len, peer_now() / 1000);
 
+	if (!type) {
+		p->nonsense = true;
+		return;
+	}
 	if (type == ANNEX_DONOR_PING && !p->mute) {
 		p->pong_due = true;	/* the send buffer may be in use */
 		return;
@@ -354,6 +358,11 @@ static void look_after(struct peer *p)
 		donor_link_broken(&p->link, peer_now() / 1000);
 	while (p->cq && completion(p, &wc))
 		;
+	if (p->nonsense) {
+		p->nonsense = false;
+		peer_drop(p, -1);
+		return;
+	}
 	if (p->pong_due) {
 		p->pong_due = false;
 		annex_donor_head(&ping, ANNEX_DONOR_PONG, sizeof(ping), 0, 0);

@@ -37,6 +37,7 @@ struct peer {
 	struct addrinfo *to;
 	uint32_t request;
 	bool pong_due;
+	bool nonsense;		/* the donor said something that it may not: hang up */
 	bool mute;		/* do not answer PING, send none, say nothing of revokes */
 	struct peer_msg {
 		uint64_t bytes[ANNEX_DONOR_MSG_MAX / 8];

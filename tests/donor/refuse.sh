@@ -120,6 +120,56 @@ messages()
 	finish
 }
 
+# A donor may lie as it likes: the client takes nothing that cannot be, and never
+# believes what it reads.
+lying_donor()
+{
+	local lie
+
+	emp_donor=$bin/liar
+	for lie in garbage short magic version mac flags features credits slab; do
+		DONOR_LIE=$lie donor -m 4
+		client "a_$lie"
+		expect "a_$lie" "open $addr $port $keys" 'err this is no donor with our key'
+		donor_end
+	done
+	for lie in size id count pad type longer status; do
+		DONOR_LIE=$lie donor -m 4
+		client "b_$lie"
+		expect "b_$lie" "open $addr $port $keys" 'ok *'
+		expect "b_$lie" 'grants 2' 'err no answer, broken'
+		donor_end
+	done
+	for lie in rkey addr; do
+		DONOR_LIE=$lie donor -m 4
+		client "c_$lie"
+		expect "c_$lie" "open $addr $port $keys" 'ok *'
+		expect "c_$lie" 'grants 2' 'ok 2'
+		expect "c_$lie" 'check 0 0 4096 0' ok
+		expect "c_$lie" 'check 1 0 4096 0' 'err wc 10 *'
+		donor_end
+	done
+	for lie in session generation; do
+		DONOR_LIE=$lie donor -m 4
+		client "d_$lie"
+		expect "d_$lie" "open $addr $port $keys" 'ok *'
+		expect "d_$lie" drop 'ok broken'
+		expect "d_$lie" resume 'err this is no donor with our key, *'
+		donor_end
+	done
+	DONOR_LIE=flip donor -m 4
+	client e
+	expect e "open $addr $port $keys" 'ok *'
+	expect e 'grants 1' 'ok 1'
+	expect e 'write 0 0 65536 1' ok
+	wait_until 10 differs
+}
+
+differs()	# what is read is not what was written, and only a checksum tells
+{
+	[[ $(c e 'check 0 0 65536 1') == 'err differs at 4096:'* ]]
+}
+
 t_run wrong_key wrong_key
 t_run wrong_proof wrong_proof
 t_run no_key_wanted no_key_wanted
@@ -127,4 +177,5 @@ t_run wrong_version wrong_version
 t_run garbage garbage
 t_run no_donor no_donor
 t_run messages messages
+t_run lying_donor lying_donor
 t_end

@@ -77,6 +77,27 @@ static struct donor_dev *dev_of(struct donor_net *net, const struct rdma_cm_id *
 	return dev;
 }
 
+/*
+ * librdmacm keeps what it has open of a device until it sees another one come, and
+ * that long the kernel keeps who removes it waiting. So its file descriptors are
+ * made to lead nowhere; librdmacm closes them when it looks again.
+ */
+static void let_go(const struct ibv_context *verbs)
+{
+	int cmd = verbs->cmd_fd, async = verbs->async_fd;
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct ibv_context **left;
+	int nr;
+
+	if (nowhere < 0 || dup2(nowhere, async) < 0 || dup2(nowhere, cmd) < 0)
+		ax_warn("an RDMA device cannot be let go: %s", strerror(errno));
+	if (nowhere >= 0)
+		close(nowhere);
+	left = rdma_get_devices(&nr);
+	if (left)
+		rdma_free_devices(left);
+}
+
 static void dev_free(struct donor_net *net, struct donor_dev *dev)
 {
 	struct donor_dev **at = &net->devs;
@@ -86,6 +107,8 @@ static void dev_free(struct donor_net *net, struct donor_dev *dev)
 	epoll_ctl(net->epoll, EPOLL_CTL_DEL, dev->comp->fd, NULL);
 	epoll_ctl(net->epoll, EPOLL_CTL_DEL, dev->verbs->async_fd, NULL);
 	ibv_destroy_comp_channel(dev->comp);
+	if (dev->gone)
+		let_go(dev->verbs);
 	while (*at != dev)
 		at = &(*at)->next;
 	*at = dev->next;
@@ -161,8 +184,10 @@ static int listen_on(struct donor_net *net, const struct sockaddr *addr, const c
 
 		rdma_destroy_id(id);
 		return ax_fail(msg, "cannot listen on %s port %u: %s%s", name, net->conf->port,
-			       strerror(error), error == ENODEV || error == EADDRNOTAVAIL ?
-			       " (is it an address of an RDMA device? see rdma link)" : "");
+			       strerror(error), error == ENODEV ?
+			       " (is it an address of an RDMA device? see rdma link)" :
+			       error == EADDRNOTAVAIL || error == EADDRINUSE ?
+			       " (the port is taken, or it is no address of this machine)" : "");
 	}
 	net->listener[net->nr_listeners++] = id;
 	return 0;
