@@ -128,9 +128,13 @@ t_end()
 
 # --- time ---------------------------------------------------------------------
 
+# The debug kernel is ten times slower.
+slowly=1
+[ -z "${ANNEX_DEBUG:-}" ] || slowly=8
+
 wait_until()	# SECONDS COMMAND...: until it succeeds; fails after that time
 {
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * slowly * 1000000))
 	shift
 	until "$@"; do
 		((${EPOCHREALTIME/[.,]/} < end)) || return 1

@@ -425,6 +425,27 @@ static void keys_change(void)
 	donor_keys_free(&less);
 }
 
+static void quota_shrinks(void)
+{
+	struct donor_link a = link_of("a"), second = link_of("a");
+	struct donor_session *s = sim_open(&sim, &a), *t = sim_open(&sim, &second);
+	const struct annex_donor_revoke *r;
+	uint64_t id[8];
+
+	CHECK(sim_request(&sim, s, 2, id) == 2 && sim_request(&sim, t, 3, id) == 3);
+	s->client->quota = 3 * SIM_SLAB;
+	donor_core_enforce_quotas(&sim.core, sim.now);
+	r = sim_hear(&sim, t, NULL);
+	CHECK(r && annex_le32(r->count) == 2 && annex_le32(r->cause) == ANNEX_DONOR_C_QUOTA);
+	id[0] = r ? annex_le64(r->id[0]) : 0;
+	CHECK(!sim_hear(&sim, s, NULL));	/* both together had two too many */
+	donor_core_enforce_quotas(&sim.core, sim.now);
+	CHECK(!sim_hear(&sim, t, NULL) && !sim_hear(&sim, s, NULL));
+	/* it goes back to the others */
+	CHECK(sim_give(&sim, t, id, 1) == 1 && sim.core.table.nr[DONOR_SLAB_READY] == 4);
+	CHECK(sim_request(&sim, t, 1, NULL) == -ANNEX_DONOR_QUOTA);
+}
+
 static void no_registration(void)
 {
 	struct donor_link a = link_of("a");
@@ -609,7 +630,7 @@ int main(void)
 		printf("Bail out! %s\n", msg.text);
 		return 1;
 	}
-	printf("KTAP version 1\n1..21\n");
+	printf("KTAP version 1\n1..22\n");
 	run("grants, quota, whose they are", grants);
 	run("connections, then registrations, then zeroing", order_of_taking_back);
 	run("what is being zeroed is not granted", zeroing_takes_time);
@@ -626,6 +647,7 @@ int main(void)
 	run("a silent client", silence);
 	run("a client that cannot be reached is kept for a while", unreachable_client);
 	run("keys and quotas change", keys_change);
+	run("a quota that becomes smaller", quota_shrinks);
 	run("memory that cannot be registered", no_registration);
 	run("memory that cannot be had", no_memory);
 	run("the client: a suspect donor, nonsense, goodbye", suspect);

@@ -143,6 +143,8 @@ void donor_core_free(struct donor_core *core);
 int donor_core_set_keys(struct donor_core *core, const struct donor_keys *keys);
 /* There should be so much memory; the rest is asked back. Rounded down to slabs. */
 void donor_core_set_memory(struct donor_core *core, uint64_t bytes, uint64_t now);
+/* Clients that hold more than they may (now) are asked for the rest. */
+void donor_core_enforce_quotas(struct donor_core *core, uint64_t now);
 uint64_t donor_core_bytes(const struct donor_core *core, enum donor_slab_state state);
 
 /*

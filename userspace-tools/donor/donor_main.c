@@ -226,6 +226,7 @@ int donor_reload(struct donor *d, struct ax_msg *msg)
 		return ax_fail(msg, "%s takes a restart to change; nothing was changed", fixed);
 	if (load_keys(d, &conf, msg))
 		return -1;
+	donor_core_enforce_quotas(&d->core, donor_now());
 	memory = conf.memory;
 	conf.memory = d->conf.memory;
 	d->conf = conf;

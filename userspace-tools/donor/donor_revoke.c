@@ -108,6 +108,27 @@ void donor_core_set_memory(struct donor_core *core, uint64_t bytes, uint64_t now
 		ask_all(core, more, ANNEX_DONOR_C_SHRINK, core->limits.revoke_ms, now);
 }
 
+void donor_core_enforce_quotas(struct donor_core *core, uint64_t now)
+{
+	for (struct donor_session *s = core->sessions; s; s = s->next) {
+		uint64_t may = s->client->quota / core->limits.slab_bytes;
+		uint32_t asked = 0, over;
+
+		/* all sessions of the client count, and what was asked back already */
+		for (uint32_t i = 0; i < core->table.used; i++) {
+			const struct donor_slab *slab = &core->table.slab[i];
+			const struct donor_session *owner = slab->owner;
+
+			asked += slab->state == DONOR_SLAB_GRANTED && slab->asked &&
+				 owner->client == s->client;
+		}
+		if (s->client->held - asked <= may || !agrees(s))
+			continue;
+		over = s->client->held - asked - may;
+		ask(core, s, over, ANNEX_DONOR_C_QUOTA, core->limits.revoke_ms, false, now);
+	}
+}
+
 void donor_core_drain(struct donor_core *core, uint64_t now)
 {
 	if (core->draining)
