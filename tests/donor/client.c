@@ -360,7 +360,8 @@ static void simple(unsigned int type, unsigned int answer)
 	if (!s)
 		err("no answer, %s", donor_link_state_name(peer.link.state));
 	else if (answer == ANNEX_DONOR_PONG)
-		ok("free %" PRIu64 " held %" PRIu64, le64toh(s->free_bytes), le64toh(s->held_bytes));
+		ok("free %" PRIu64 " held %" PRIu64, le64toh(s->free_bytes),
+		   le64toh(s->held_bytes));
 	else
 		ok("granted %" PRIu64 " given_back %" PRIu64 " resumed %" PRIu64,
 		   le64toh(n->granted), le64toh(n->given_back), le64toh(n->resumed));

@@ -618,7 +618,9 @@ static void run(const char *name, void (*test)(void))
 	test();
 	sim_exit(&sim);
 	test_nr++;
-	printf("%s %u - %s\n", case_ok ? "ok" : "not ok", test_nr, name);
+	if (!case_ok)
+		printf("not ");
+	printf("ok %u - %s\n", test_nr, name);
 	failures += !case_ok;
 }
 

@@ -111,21 +111,25 @@ static json_t *sessions_json(const struct donor *d, uint64_t now)
 	for (const struct donor_session *s = d->core.sessions; s; s = s->next) {
 		const struct donor_home *home = s->net;
 		const struct donor_dev *dev = home ? home->dev : NULL;
+		const char *device = "";
 		char id[20];
-
-		snprintf(id, sizeof(id), "%016" PRIx64, s->id);
 		json_t *o;
 
+		if (dev && !dev->gone)
+			device = ibv_get_device_name(dev->verbs->device);
+		snprintf(id, sizeof(id), "%016" PRIx64, s->id);
 		o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
 			      "id", id, "client", s->client->name,
 			      "state", donor_session_state_name(s->state),
 			      "peer", home ? home->peer : "",
-			      "device", dev && !dev->gone ? ibv_get_device_name(dev->verbs->device) : "",
+			      "device", device,
 			      "held", (json_int_t)(s->held * d->core.limits.slab_bytes),
 			      "data_connections", (json_int_t)(home ? home->joined : 0),
-			      "granted", (json_int_t)s->granted, "given_back", (json_int_t)s->given_back,
+			      "granted", (json_int_t)s->granted,
+			      "given_back", (json_int_t)s->given_back,
 			      "revoked", (json_int_t)s->revoked, "refused", (json_int_t)s->refused,
-			      "resumed", (json_int_t)s->resumed, "silent_ms", (json_int_t)(now - s->heard),
+			      "resumed", (json_int_t)s->resumed,
+			      "silent_ms", (json_int_t)(now - s->heard),
 			      "gives_back", (s->features & ANNEX_DONOR_FEAT_GIVE_BACK) != 0);
 		json_array_append_new(list, o);
 	}
