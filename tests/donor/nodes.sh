@@ -75,11 +75,16 @@ lab_reaches_nodes()
 		status=$?
 	[ "$out:$status" = $'node1\ntwo  words:7' ] || fail "'$out' status $status"
 	[ "$(<"$state/err")" = oops ]
-	ping -c 1 -W 5 10.77.0.2 >/dev/null || fail "node 1 does not answer"
+	wait_until 10 pings || fail "node 1 does not answer"
 	"$node" 1 link down
-	not ping -c 1 -W 2 10.77.0.2 >/dev/null || fail "node 1 answers without a link"
+	not pings || fail "node 1 answers without a link"
 	"$node" 1 link up
-	wait_until 10 ping -c 1 -W 1 10.77.0.2 >/dev/null
+	wait_until 10 pings
+}
+
+pings()
+{
+	busybox ping -c 1 -W 2 10.77.0.2 >/dev/null
 }
 
 over_the_wire()

@@ -68,12 +68,14 @@ nodes_start() {
 		nodes_net "$i" "$n"
 		setpriv --pdeathsig KILL "${command[@]}" "${net[@]}" </dev/null >"$tmp/node$i/qemu.err" 2>&1 &
 		node_pid[i]=$!
+		disown $!	# no word of the shell's when it is killed
 	done
 	nodes_net 0 "$n"
 	qemu+=("${net[@]}")
 	echo node=0 >>"$tmp/ctl/conf"
 	nodes_serve "$n" &
 	node_pid[0]=$!
+	disown $!
 }
 
 # qmp I JSON: one command; true when QEMU says that it is done
