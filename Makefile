@@ -86,7 +86,7 @@ print-version:
 
 .PHONY: clean
 clean: ## remove everything that was built
-	+@for dir in userspace-tools tests/unit tests/emp tests/pim tests/fuzz bench; do \
+	+@for dir in userspace-tools tests/unit tests/emp tests/donor tests/pim tests/fuzz bench; do \
 		[ ! -e $$dir/Makefile ] || $(MAKE) --no-print-directory -s -C $$dir clean || exit 1; \
 	done
 	rm -rf build

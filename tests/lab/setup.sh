@@ -51,6 +51,7 @@ want rsync has rsync
 want dmsetup has dmsetup
 want ibverbs-providers installed ibverbs-providers
 want perftest has ib_read_lat
+want librdmacm1 installed librdmacm1
 
 qemu=''
 version=$({ qemu-system-x86_64 --version 2>/dev/null || true; } | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p')

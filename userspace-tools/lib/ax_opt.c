@@ -177,6 +177,10 @@ int ax_parse(const struct ax_program *program, int argc, char **argv, struct ax_
 	if (ret >= 0)
 		return ret;
 	if (program->cmds) {
+		if (optind >= argc && program->run) {
+			args->argv = argv + argc;
+			return -1;
+		}
 		if (optind >= argc)
 			return ax_usage("no command (see %s --help)", program->name);
 		ret = find_cmd(args, argc, argv);

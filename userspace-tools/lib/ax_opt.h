@@ -43,6 +43,7 @@ struct ax_program {
 	const char *operand_values;	/* shell command that prints words for operands, or NULL */
 	const struct ax_opt *opts;	/* global options */
 	const struct ax_cmd *cmds;	/* NULL for a program without commands */
+	int (*run)(const struct ax_args *args);	/* without a command; NULL: one is needed */
 	bool stop_at_operand;	/* what follows the first operand is not ours */
 };
 

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../lib/ax_size.h"
+#include "donor_mem.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23	/* Linux 5.14 */
+#endif
+
+#define HUGE ((size_t)2 << 20)
+
+/* Touch every page, so that nothing faults later and lack of memory shows now. */
+static int populate(void *memory, size_t bytes)
+{
+	volatile char *at = memory;
+
+	if (!madvise(memory, bytes, MADV_POPULATE_WRITE))
+		return 0;
+	if (errno != EINVAL)
+		return -1;
+	for (size_t i = 0; i < bytes; i += 4096)
+		at[i] = 0;
+	return 0;
+}
+
+static void *map_huge(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT,
+			    -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Aligned to 2 MiB, so that transparent huge pages fit. */
+static void *map_aligned(size_t bytes)
+{
+	char *memory = mmap(NULL, bytes + HUGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t head;
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	head = -(uintptr_t)memory & (HUGE - 1);
+	if (head)
+		munmap(memory, head);
+	munmap(memory + head + bytes, HUGE - head);
+	return memory + head;
+}
+
+static int lock_failed(size_t bytes, struct ax_msg *msg)
+{
+	struct rlimit limit = { 0 };
+	char size[AX_HUMAN], most[AX_HUMAN];
+	int error = errno;
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur == RLIM_INFINITY ||
+	    (error != ENOMEM && error != EPERM && error != EAGAIN))
+		return ax_fail(msg, "cannot lock memory: %s", strerror(error));
+	return ax_fail(msg, "cannot lock %s more: the limit is %s; raise it (LimitMEMLOCK=infinity in the unit, ulimit -l), run as root, or set lock = no",
+		       ax_human_size(bytes, size), ax_human_size(limit.rlim_cur, most));
+}
+
+static int prepare(const struct donor_mem_how *how, struct donor_slab *slab, struct ax_msg *msg)
+{
+	void *memory = how->huge ? map_huge(how->bytes) : NULL;
+
+	slab->huge = memory;
+	if (!memory)
+		memory = map_aligned(how->bytes);
+	if (!memory)
+		return ax_fail(msg, "cannot map memory: %s", strerror(errno));
+	/* a child must never see a client's data, nor cost a copy */
+	madvise(memory, how->bytes, MADV_DONTFORK);
+	madvise(memory, how->bytes, MADV_DONTDUMP);
+	if (how->huge && !slab->huge)
+		madvise(memory, how->bytes, MADV_HUGEPAGE);
+	if (populate(memory, how->bytes)) {
+		ax_fail(msg, "cannot take memory: %s", strerror(errno));
+		munmap(memory, how->bytes);
+		return -1;
+	}
+	if (how->lock && mlock(memory, how->bytes)) {
+		lock_failed(how->bytes, msg);
+		munmap(memory, how->bytes);
+		return -1;
+	}
+	slab->memory = memory;
+	return 0;
+}
+
+static void zero(struct donor_mem *mem, char *memory)
+{
+	size_t step = 1u << 20;
+
+	for (size_t at = 0; at < mem->how.bytes; at += step) {
+		memset(memory + at, 0, step);
+		if (mem->slow_us)
+			usleep(mem->slow_us);
+	}
+}
+
+static void do_job(struct donor_mem *mem, struct donor_mem_work *work)
+{
+	struct ax_msg msg;
+
+	work->ok = true;
+	switch (work->job) {
+	case DONOR_MEM_PREPARE:
+		work->ok = !prepare(&mem->how, work->slab, &msg);
+		if (!work->ok) {
+			pthread_mutex_lock(&mem->lock);
+			mem->msg = msg;
+			pthread_mutex_unlock(&mem->lock);
+		}
+		break;
+	case DONOR_MEM_ZERO:
+		zero(mem, work->slab->memory);
+		break;
+	case DONOR_MEM_RELEASE:
+		munmap(work->slab->memory, mem->how.bytes);
+		work->slab->memory = NULL;
+		break;
+	}
+}
+
+static void *worker(void *arg)
+{
+	struct donor_mem *mem = arg;
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&mem->lock);
+	while (!mem->stop) {
+		struct donor_mem_work *work = mem->todo;
+
+		if (!work) {
+			pthread_cond_wait(&mem->wake, &mem->lock);
+			continue;
+		}
+		mem->todo = work->next;
+		if (!mem->todo)
+			mem->todo_end = &mem->todo;
+		pthread_mutex_unlock(&mem->lock);
+		do_job(mem, work);
+		pthread_mutex_lock(&mem->lock);
+		work->next = NULL;
+		*mem->done_end = work;
+		mem->done_end = &work->next;
+		if (write(mem->event, &one, sizeof(one)) < 0)
+			break;	/* cannot be: the counter has 64 bits */
+	}
+	pthread_mutex_unlock(&mem->lock);
+	return NULL;
+}
+
+int donor_mem_init(struct donor_mem *mem, const struct donor_mem_how *how, struct ax_msg *msg)
+{
+	int ret;
+
+	memset(mem, 0, sizeof(*mem));
+	mem->how = *how;
+	mem->todo_end = &mem->todo;
+	mem->done_end = &mem->done;
+	pthread_mutex_init(&mem->lock, NULL);
+	pthread_cond_init(&mem->wake, NULL);
+	mem->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (mem->event < 0)
+		return ax_fail(msg, "eventfd: %s", strerror(errno));
+	ret = pthread_create(&mem->thread, NULL, worker, mem);
+	if (ret)
+		return ax_fail(msg, "cannot start a thread: %s", strerror(ret));
+	return 0;
+}
+
+void donor_mem_submit(struct donor_mem *mem, struct donor_slab *slab, enum donor_mem_job job)
+{
+	struct donor_mem_work *work = calloc(1, sizeof(*work));
+
+	if (!work) {
+		ax_error("out of memory");
+		exit(AX_FAIL);
+	}
+	work->slab = slab;
+	work->job = job;
+	pthread_mutex_lock(&mem->lock);
+	*mem->todo_end = work;
+	mem->todo_end = &work->next;
+	mem->busy++;
+	pthread_cond_signal(&mem->wake);
+	pthread_mutex_unlock(&mem->lock);
+}
+
+struct donor_mem_work *donor_mem_collect(struct donor_mem *mem)
+{
+	struct donor_mem_work *work;
+	uint64_t n;
+
+	pthread_mutex_lock(&mem->lock);
+	work = mem->done;
+	if (work) {
+		mem->done = work->next;
+		if (!mem->done)
+			mem->done_end = &mem->done;
+		mem->busy--;
+	} else if (read(mem->event, &n, sizeof(n)) < 0 && errno != EAGAIN) {
+		ax_warn("eventfd: %s", strerror(errno));
+	}
+	pthread_mutex_unlock(&mem->lock);
+	return work;
+}
+
+uint32_t donor_mem_busy(struct donor_mem *mem)
+{
+	uint32_t busy;
+
+	pthread_mutex_lock(&mem->lock);
+	busy = mem->busy;
+	pthread_mutex_unlock(&mem->lock);
+	return busy;
+}
+
+void donor_mem_why(struct donor_mem *mem, struct ax_msg *msg)
+{
+	pthread_mutex_lock(&mem->lock);
+	*msg = mem->msg;
+	pthread_mutex_unlock(&mem->lock);
+}
+
+void donor_mem_exit(struct donor_mem *mem)
+{
+	struct donor_mem_work *work;
+
+	pthread_mutex_lock(&mem->lock);
+	mem->stop = true;
+	pthread_cond_signal(&mem->wake);
+	pthread_mutex_unlock(&mem->lock);
+	pthread_join(mem->thread, NULL);
+	*mem->done_end = mem->todo;
+	while ((work = mem->done)) {
+		mem->done = work->next;
+		free(work);
+	}
+	close(mem->event);
+}
+
+uint64_t donor_mem_available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	uint64_t kb = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kb) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return kb << 10;
+}
