@@ -97,8 +97,10 @@ static inline void *read_file(const char *path, size_t *len)
 
 static inline void write_file(const char *path, const void *data, size_t len)
 {
-	FILE *f = fopen(path, "w");
+	FILE *f;
 
+	unlink(path);	/* ext4 writes out at once what was truncated */
+	f = fopen(path, "w");
 	if (!f || fwrite(data, 1, len, f) != len || fclose(f))
 		abort();
 }
