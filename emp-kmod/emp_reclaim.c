@@ -284,7 +284,7 @@ static void emp_reclaim_run(struct emp_region *r)
 {
 	unsigned long freed = READ_ONCE(r->freed), now;
 	u64 failed = emp_stats_sum(r, EMP_C_wb_error), errors;
-	u64 since = current->se.sum_exec_runtime;	/* the last sleep */
+	u64 since = current->se.sum_exec_runtime;	/* the last sleep or success */
 	u64 looked = 0;		/* at so many blocks, in vain */
 	u32 vain = 0;
 
@@ -303,6 +303,7 @@ static void emp_reclaim_run(struct emp_region *r)
 		if (now != freed || (atomic_long_read(&r->wb_pages) && errors == failed)) {
 			freed = now;
 			failed = errors;
+			since = current->se.sum_exec_runtime;
 			vain = 0;
 			looked = 0;
 			cond_resched();
