@@ -64,7 +64,7 @@ nothing_held()
 control()
 {
 	keep
-	if ! timeout 250 "$bin/fuzz_control" "$(calls 2500)" 4 "$tiers" "$mounted"; then
+	if ! timeout $((250 * slowness)) "$bin/fuzz_control" "$(calls 2500)" 4 "$tiers" "$mounted"; then
 		grep -s . "$sys"/keep/tiers/*/{state,used,bytes} | sed 's/^/# /'
 		fail "see above"
 	fi
@@ -75,7 +75,7 @@ sysfs()	# KEYS
 {
 	"$empctl" region create keep --size 16M --force \
 		--mem "$below:8:0|$below:16:8|dram:4|checksum=1,$1"
-	timeout 250 "$bin/fuzz_sysfs" "$(calls 1500)" 3 keep
+	timeout $((250 * slowness)) "$bin/fuzz_sysfs" "$(calls 1500)" 3 keep
 	nothing_held
 }
 
@@ -84,7 +84,7 @@ file()	# VARIANT MB DRAM_MB [KEYS]
 	keep
 	"$empctl" region create f0 --size "${2}M" --force \
 		--mem "$tiers:$2:0|dram:$3|checksum=1,${variant[$1]}${4:+,$4}"
-	FUZZ_DIRECT=$direct timeout 250 "$bin/fuzz_file" "$(calls 4000)" 2 /dev/emp/f0
+	FUZZ_DIRECT=$direct timeout $((250 * slowness)) "$bin/fuzz_file" "$(calls 4000)" 2 /dev/emp/f0
 	region_note f0
 	nothing_held
 }

@@ -7,7 +7,7 @@
 # ci: no needs the debug kernel
 # lab: --kernel 6.12 --mem 2G
 # debug: kmemleak
-# time: 300
+# time: 900
 #
 # shellcheck disable=SC2317 # cases are called by t_run
 set -u

@@ -4,6 +4,7 @@
 # three times as large as its DRAM, written and read back, and gone again.
 # lab: --kernel 6.12 --mem 2G
 # lab: --kernel 6.1 --mem 2G
+# debug: kmemleak
 # time: 300
 set -u
 

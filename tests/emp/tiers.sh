@@ -305,7 +305,7 @@ remove_twice()
 	agent p /dev/emp/f0
 	fill_pages 0 "$pages" 5
 	evict_all f0
-	slow 4				# the target
+	slow $((4 * slowness))		# the target
 	"$empctl" tier remove f0 0 &
 	wait_until 10 state_is f0 0 draining
 	! "$empctl" tier remove f0 0 2>/tmp/err || fail "removed twice"
