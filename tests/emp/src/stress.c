@@ -14,7 +14,7 @@
  *	--stuck N	seconds that one operation may take [60]
  *	--no-check	do not read all of it at the end
  *
- * See cells.h for how concurrent accesses are verified. Exit status: 0; 1 wrong
+ * SIGTERM ends it as --seconds does. See cells.h for how concurrent accesses are verified. Exit status: 0; 1 wrong
  * data or a call that failed; 2 the test could not be done; 3 stuck.
  */
 #include <getopt.h>
@@ -875,6 +875,12 @@ static int watch(pid_t *pid, int procs, int threads, double seconds, double stuc
 	return result;
 }
 
+static void end_early(int sig)
+{
+	(void)sig;
+	atomic_store(stop, true);
+}
+
 static void enable(char *list)
 {
 	for (char *name = strtok(list, ","); name; name = strtok(NULL, ",")) {
@@ -970,6 +976,7 @@ int main(int argc, char **argv)
 	workers = mmap(NULL, sizeof(*workers) * WORKERS_MAX + PAGE, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stop = (void *)(workers + WORKERS_MAX);
+	signal(SIGTERM, end_early);
 
 	if (fill)
 		run_threads(fill_run, 0, 4);
