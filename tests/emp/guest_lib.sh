@@ -39,7 +39,7 @@ guest_is()
 {
 	keys=${variant[$1]}
 	async=()
-	[ "${2:-yes}" = yes ] || async=(--machine q35,kernel_irqchip=off)
+	[ "${2:-yes}" = yes ] || async=(--machine 'q35,kernel_irqchip=off')
 	case $1 in
 	small-*) ram=176 dram=52 load=84 ;;
 	*) ram=384 dram=128 load=270 ;;

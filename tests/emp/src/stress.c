@@ -2,7 +2,7 @@
 /*
  * stress FILE [OPTION]...: use a region in every way there is and check each word.
  *
- *	--seconds N	how long [5]
+ *	--seconds N	how long, or until SIGTERM [5]
  *	--threads N	in each process [4]
  *	--procs N	processes [1]
  *	--ops A,B,...	what to do beside reading and writing (names: table below)
@@ -14,7 +14,7 @@
  *	--stuck N	seconds that one operation may take [60]
  *	--no-check	do not read all of it at the end
  *
- * SIGTERM ends it as --seconds does. See cells.h for how concurrent accesses are verified. Exit status: 0; 1 wrong
+ * See cells.h for how concurrent accesses are verified. Exit status: 0; 1 wrong
  * data or a call that failed; 2 the test could not be done; 3 stuck.
  */
 #include <getopt.h>
