@@ -100,6 +100,17 @@ static vm_fault_t emp_fault_wait(struct emp_region *r, struct vm_fault *vmf, u64
 		emp_count(r, fault_nowait);
 		return VM_FAULT_RETRY;
 	}
+	/*
+	 * A system call's own access does not end by a signal, though its flags say so:
+	 * with one pending it would come back at once, again and again. get_user_pages()
+	 * does not come back then, unless the signal is a moment old.
+	 */
+	if (state == TASK_INTERRUPTIBLE && vmf->flags & FAULT_FLAG_TRIED &&
+	    !(vmf->flags & FAULT_FLAG_USER) && signal_pending(current)) {
+		state = TASK_KILLABLE;
+		if (time_after(until, jiffies + msecs_to_jiffies(10)))
+			until = jiffies + msecs_to_jiffies(10);
+	}
 	if (unlock) {
 		emp_region_get(r);	/* the file can go with the mapping */
 		release_fault_lock(vmf);
