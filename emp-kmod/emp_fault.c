@@ -14,13 +14,20 @@
  * is called again. FAULT_FLAG_RETRY_NOWAIT never waits: the fetch goes on and
  * the caller comes back. Waits are as interruptible as the flags say, and end
  * at the tier's deadline. Lost data is VM_FAULT_HWPOISON (KVM makes it a machine
- * check of the guest, a process gets SIGBUS with an address), at once, also
- * under NOWAIT: with RETRY, KVM's asynchronous faults would go round for ever.
+ * check of the guest, a process gets SIGBUS with an address).
  *
  * KVM's asynchronous worker asks for write access whatever the guest wanted,
  * and throws the answer away: it must bring the data in but neither map nor
  * dirty it. It is known by being a kernel thread that faults on a foreign mm.
+ *
+ * When the worker has ended, the vCPU's thread faults on the same page, to map
+ * it ahead, wherever the guest is by then: a machine check now would hit a
+ * bystander, or the guest's kernel. Such a fault looks like one of the guest's
+ * own, but it is not made again. So a vCPU hears of lost data the second time
+ * only; the first time its fault ends as if by a signal, which makes it leave
+ * KVM and come back.
  */
+#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/mempolicy.h>
 #include <linux/sched/clock.h>
@@ -38,6 +45,8 @@
 #include "emp_writeback.h"
 
 #define EMP_AROUND_MAX	32	/* pages mapped with one fault, at most */
+/* In what time a vCPU comes back: less than the second until a read is tried again. */
+#define EMP_TOLD_JIFFIES (HZ / 2)
 
 /* Where this CPU's reader is, if it reads on and on. */
 struct emp_stream {
@@ -90,6 +99,17 @@ static vm_fault_t emp_fault_wait(struct emp_region *r, struct vm_fault *vmf, u64
 	if (vmf->flags & FAULT_FLAG_ALLOW_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
 		emp_count(r, fault_nowait);
 		return VM_FAULT_RETRY;
+	}
+	/*
+	 * A system call's own access does not end by a signal, though its flags say so:
+	 * with one pending it would come back at once, again and again. get_user_pages()
+	 * does not come back then, unless the signal is a moment old.
+	 */
+	if (state == TASK_INTERRUPTIBLE && vmf->flags & FAULT_FLAG_TRIED &&
+	    !(vmf->flags & FAULT_FLAG_USER) && signal_pending(current)) {
+		state = TASK_KILLABLE;
+		if (time_after(until, jiffies + msecs_to_jiffies(10)))
+			until = jiffies + msecs_to_jiffies(10);
 	}
 	if (unlock) {
 		emp_region_get(r);	/* the file can go with the mapping */
@@ -323,6 +343,35 @@ static vm_fault_t emp_fault_hand(struct emp_region *r, struct vm_fault *vmf, str
 	return VM_FAULT_LOCKED;
 }
 
+/*
+ * What cannot be read: VM_FAULT_HWPOISON, but for a vCPU that hears it for the
+ * first time. If it does not wait now, KVM lets it fault again with a wait, or
+ * asks its worker, after which the fault ahead waits: that one leaves KVM. If
+ * the table forgets or confuses somebody, it takes a round more, or one less.
+ */
+static vm_fault_t emp_fault_lost(struct emp_region *r, struct vm_fault *vmf, u64 sub)
+{
+	bool nowait = vmf->flags & FAULT_FLAG_RETRY_NOWAIT;
+	u64 key = hash_64((unsigned long)current ^ sub << 6, 32), *told, w;
+
+	if (!ANNEX_GUP_INTERRUPTIBLE || vmf->flags & (FAULT_FLAG_USER | FAULT_FLAG_REMOTE) ||
+	    !(vmf->flags & FAULT_FLAG_ALLOW_RETRY) ||
+	    !(nowait || vmf->flags & FAULT_FLAG_INTERRUPTIBLE))
+		return VM_FAULT_HWPOISON;
+	told = &r->told[key % EMP_TOLD];
+	w = READ_ONCE(*told);
+	if (w >> 32 == key && (u32)jiffies - (u32)w < EMP_TOLD_JIFFIES) {
+		WRITE_ONCE(*told, 0);
+		return VM_FAULT_HWPOISON;
+	}
+	if (!nowait) {
+		WRITE_ONCE(*told, key << 32 | (u32)jiffies);
+		set_thread_flag(TIF_SIGPENDING); /* gone when the thread leaves the kernel */
+		release_fault_lock(vmf);
+	}
+	return VM_FAULT_RETRY;
+}
+
 static void emp_fault_time(struct emp_region *r, bool write, u64 start)
 {
 	u64 ns = max_t(s64, local_clock() - start, 0);
@@ -403,7 +452,7 @@ again:
 	case EMP_GET_MEMORY:
 		if (emp_reclaim_stuck(r)) {
 			emp_count(r, fault_no_space);
-			ret = VM_FAULT_HWPOISON;
+			ret = emp_fault_lost(r, vmf, sub);
 			break;
 		}
 		if (emp_reclaim_direct(r))
@@ -416,11 +465,11 @@ again:
 		break;
 	case EMP_GET_TIMEOUT:
 		emp_count(r, fault_timeout);
-		ret = VM_FAULT_HWPOISON;
+		ret = emp_fault_lost(r, vmf, sub);
 		break;
 	default:
 		emp_count(r, fault_lost);
-		ret = VM_FAULT_HWPOISON;
+		ret = emp_fault_lost(r, vmf, sub);
 		break;
 	}
 	trace_emp_fault_end(r, sub, (__force unsigned int)ret);

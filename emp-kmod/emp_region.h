@@ -83,6 +83,7 @@ struct mem_cgroup;
 
 #define EMP_NO_SLOT	U32_MAX
 #define EMP_WAIT_HASH	64
+#define EMP_TOLD	64	/* vCPUs that are about to hear of lost data; see emp_fault.c */
 
 struct emp_region {
 	char name[EMP_NAME_LEN];
@@ -102,6 +103,7 @@ struct emp_region {
 	spinlock_t *lock;
 	u32 lock_mask;
 	wait_queue_head_t wait[EMP_WAIT_HASH];	/* a fetch or write of a block ended */
+	u64 told[EMP_TOLD];	/* hash of thread and subblock << 32 | jiffies of the telling */
 
 	/* DRAM, in pages of 4 KiB */
 	atomic_long_t resident;	/* pages held, those being fetched into included */

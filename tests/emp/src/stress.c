@@ -2,7 +2,7 @@
 /*
  * stress FILE [OPTION]...: use a region in every way there is and check each word.
  *
- *	--seconds N	how long [5]
+ *	--seconds N	how long, or until SIGTERM [5]
  *	--threads N	in each process [4]
  *	--procs N	processes [1]
  *	--ops A,B,...	what to do beside reading and writing (names: table below)
@@ -875,6 +875,12 @@ static int watch(pid_t *pid, int procs, int threads, double seconds, double stuc
 	return result;
 }
 
+static void end_early(int sig)
+{
+	(void)sig;
+	atomic_store(stop, true);
+}
+
 static void enable(char *list)
 {
 	for (char *name = strtok(list, ","); name; name = strtok(NULL, ",")) {
@@ -970,6 +976,7 @@ int main(int argc, char **argv)
 	workers = mmap(NULL, sizeof(*workers) * WORKERS_MAX + PAGE, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stop = (void *)(workers + WORKERS_MAX);
+	signal(SIGTERM, end_early);
 
 	if (fill)
 		run_threads(fill_run, 0, 4);
