@@ -252,7 +252,7 @@ static const char patched[] =
 	"4@1.0:vtd_slpte_fetch high 0x102 low 0x100001 iova 0xffff0000 level 0x3 addr 0x200000 slpte 0x201003\n"
 	"4@1.0:vtd_iotlb_page_update sid 0x10 iova 0xfff00000 slpte 0x1fff00003 level 0x1 domain 0x1\n"
 	"4@1.0:vtd_iotlb_page_hit sid 0x10 iova 0xbba00000 pmask 0xffffffffffe00000 slpte 0x1bba00003 domain 0x1\n"
-	"vtd_iotlb_page_hit sid 0x10 iova 0xf1000 pmask 0xfffffffffffff000 slpte 0x1f003 domain 1\n";
+	"vtd_iotlb_page_hit sid 0x10 iova 0xf1000 pmask 0xfffffffffffff000 slpte 0xf003 domain 1\n";
 
 static uint8_t seeds[8][INPUT_MAX];
 static size_t lengths[8];
