@@ -252,10 +252,10 @@ static const char patched[] =
 	"4@1.0:vtd_slpte_fetch high 0x102 low 0x100001 iova 0xffff0000 level 0x3 addr 0x200000 slpte 0x201003\n"
 	"4@1.0:vtd_iotlb_page_update sid 0x10 iova 0xfff00000 slpte 0x1fff00003 level 0x1 domain 0x1\n"
 	"4@1.0:vtd_iotlb_page_hit sid 0x10 iova 0xbba00000 pmask 0xffffffffffe00000 slpte 0x1bba00003 domain 0x1\n"
-	"vtd_iotlb_page_hit sid 0x10 iova 0xf1000 pmask 0xfffffffffffff000 slpte 0x1f003 domain 1\n";
+	"vtd_iotlb_page_hit sid 0x10 iova 0xf1000 pmask 0xfffffffffffff000 slpte 0xf003 domain 1\n";
 
-static uint8_t seeds[6][INPUT_MAX];
-static size_t lengths[6];
+static uint8_t seeds[8][INPUT_MAX];
+static size_t lengths[8];
 
 static uint64_t state = 0x9e3779b97f4a7c15;
 
@@ -328,16 +328,30 @@ static void seed_traces(void)
 	MUST(!rmdir(dir));
 }
 
-/* Two pages, four records with next uses. */
-static void seed_content(void)
+/* Two pages, four records with next uses, in columns of @width bytes. */
+static void seed_content(unsigned int i, uint8_t width)
 {
-	uint8_t data[128] = { HSIO_NEXT, 4, 0, /* pages */ 2, 0, 0, 0, 1, 1, 1, 0 };
+	uint8_t data[128] = { HSIO_NEXT, 4, 0, /* pages */ 2, 0, 0, 0, width, width, width, 0 };
 	uint8_t *at = data + 11;
 
 	at += 2 * 4 + 2 * 4 + 2 * 7 + 2 * 8;
-	memcpy(at, "\1\1\14\14\0\0"		/* levels, orders, flags */
-	       "\0\1\0\1\5\0\0\0\2\2\0\0", 18);	/* idx, off, next */
-	seed(3, CONTENT, data, at + 18 - data);
+	memcpy(at, "\1\1\14\14\0\0", 6);		/* levels, orders, flags */
+	at += 6;
+	memcpy(at, "\0\1\0\1", 4);			/* idx */
+	at += 4 * width;
+	at[0] = 5;					/* off */
+	at += 4 * width;
+	memcpy(at, "\2\2\0\0", 4);			/* next */
+	seed(i, CONTENT, data, at + 4 * width - data);
+}
+
+static void seed_compressed_log(unsigned int i)
+{
+	uint8_t data[INPUT_MAX];
+	size_t n = ZSTD_compress(data, sizeof(data), stock, strlen(stock), 1);
+
+	MUST(!ZSTD_isError(n));
+	seed(i, LOG, data, n);
 }
 
 static size_t mutate(uint8_t *text, size_t len)
@@ -388,7 +402,9 @@ int main(int argc, char **argv)
 	printf("KTAP version 1\n1..1\n");
 	fflush(stdout);
 	seed_traces();
-	seed_content();
+	seed_content(3, 1);
+	seed_content(6, 2);
+	seed_compressed_log(7);
 	seed(4, LOG, stock, strlen(stock));
 	seed(5, LOG, patched, strlen(patched));
 	for (size_t i = 0; i < COUNT(seeds); i++)

@@ -64,7 +64,7 @@ static inline struct hs_rec random_rec(struct hs_rng *rng, uint32_t tenants, uin
 		.next = HS_NEVER,
 	};
 
-	rec.sid = rec.did * 8 + 16;
+	rec.sid = rec.did / 2 + 16;	/* as in the original's traces, two may have one */
 	rec.mask = hs_level_mask(rec.level);
 	rec.iova = ((uint64_t)(page + 1) << 30) | (hs_rng_u64(rng) & ~rec.mask & 0xfff);
 	rec.slpte = (rec.iova & rec.mask) + 0x100000003;

@@ -103,9 +103,9 @@ says "info" 0 'device = ref_vm_3_log_0.txt.zst:00:02.0 120 packets' info t.hsio
 run 0 info --json t.hsio && python3 -c '
 import json, sys
 t = json.load(open("out"))[0]
-sys.exit(not (t["tenants"] == 1024 and t["translations"] == 368640 and t["next"] is True
-	and t["bytes"] / t["translations"] < 8))'
-result $? "info --json, and at most 8 bytes a translation"
+sys.exit(not (t["tenants"] == 1024 and t["records"] == 368640 and t["next"] is True
+	and t["bytes"] / t["records"] < 8))'
+result $? "info --json, and at most 8 bytes a record"
 for order in rr random zipf zipf:0.5 burst; do
 	run 0 trace --logs "$ref/ref_vm_3_log_*" --tenants 50 --order "$order" --seed 7 --out a.hsio &&
 		run 0 trace --logs "$ref/ref_vm_3_log_*" --tenants 50 --order "$order" --seed 7 --out b.hsio &&

@@ -94,7 +94,7 @@ static int convert(struct hs_reader *reader, struct hs_next *next, const char *p
 	}
 	if (hs_writer_close(writer, &written, &msg))
 		return ax_error("%s", msg.text);
-	printf("%s: %llu translations, %u tenants, %llu bytes (%.2f each translation)\n", path,
+	printf("%s: %llu records, %u tenants, %llu bytes (%.2f a record)\n", path,
 	       (unsigned long long)written.records, written.tenants,
 	       (unsigned long long)written.bytes,
 	       written.records ? (double)written.bytes / written.records : 0);
@@ -137,12 +137,11 @@ int hypersio_convert(const struct ax_args *args)
 
 static void info_text(const char *path, const struct hs_info *info)
 {
-	printf("%s\n  format        %s\n  translations  %llu\n  packets       %llu of %u translations\n",
-	       path, info->format, (unsigned long long)info->records,
-	       (unsigned long long)(info->records / info->packet), info->packet);
+	printf("%s\n  format        %s\n  records       %llu\n  packet        %u translations\n",
+	       path, info->format, (unsigned long long)info->records, info->packet);
 	if (info->tenants)
 		printf("  tenants       %u\n", info->tenants);
-	printf("  next uses     %s\n  bytes         %llu (%.2f each translation)\n",
+	printf("  next uses     %s\n  bytes         %llu (%.2f a record)\n",
 	       info->has_next ? "yes" : "no", (unsigned long long)info->bytes,
 	       info->records ? (double)info->bytes / info->records : 0);
 	for (const char *line = info->note; *line;) {
@@ -164,7 +163,7 @@ static json_t *info_json(const char *path, const struct hs_info *info)
 	if (!note)	/* not UTF-8 */
 		note = json_null();
 	return json_pack("{s:s, s:s, s:I, s:i, s:i, s:b, s:I, s:o}", "file", path, "format",
-			 info->format, "translations", (json_int_t)info->records, "packet",
+			 info->format, "records", (json_int_t)info->records, "packet",
 			 (int)info->packet, "tenants", (int)info->tenants, "next", info->has_next,
 			 "bytes", (json_int_t)info->bytes, "note", note);
 }

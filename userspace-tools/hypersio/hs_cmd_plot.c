@@ -342,7 +342,7 @@ static void put_curves(FILE *f, const struct plot *p)
 
 	fputs("plot ", f);
 	for (unsigned int i = 0; i < p->nr; i++) {
-		fprintf(f, "%s$s%u using 1:2 with linespoints linewidth 2 linecolor rgb '%s' dashtype %zu pointtype %u pointsize 0.8 ",
+		fprintf(f, "%s$s%u using 1:2 with linespoints linewidth 2 linecolor rgb '%s' dashtype %zu pointtype %d pointsize 0.8 ",
 			i ? ", " : "", i, colours[i % n], 1 + i / n, i % 2 ? 5 : 7);
 		if (p->nr == 1 && !*p->series[i].name) {
 			fputs("notitle", f);

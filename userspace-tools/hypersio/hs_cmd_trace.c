@@ -190,9 +190,11 @@ static int build(struct build *b, struct hs_source *source, uint64_t records)
 		hs_orig_put_tables(source, writer);
 	if (hs_writer_close(writer, &written, &msg))
 		return ax_error("%s", msg.text);
-	printf("%s: %llu translations of %u tenants, %llu packets, %.2f bytes each translation\n",
-	       b->out, (unsigned long long)written.records, written.tenants,
-	       (unsigned long long)(written.records / b->streams.packet),
+	records = written.records - written.invalidations;
+	printf("%s: %llu translations of %u tenants, %llu packets, %llu invalidations, %.2f bytes a record\n",
+	       b->out, (unsigned long long)records, written.tenants,
+	       (unsigned long long)(records / b->streams.packet),
+	       (unsigned long long)written.invalidations,
 	       written.records ? (double)written.bytes / written.records : 0);
 	return AX_OK;
 }

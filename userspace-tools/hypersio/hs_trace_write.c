@@ -145,6 +145,7 @@ bool hs_writer_put(struct hs_writer *writer, const struct hs_rec *rec)
 	if (!writer->ops->put(writer, rec))
 		return false;
 	writer->written.records++;
+	writer->written.invalidations += !!(rec->flags & HS_REC_INVALIDATE);
 	return true;
 }
 

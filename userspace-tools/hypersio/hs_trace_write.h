@@ -41,6 +41,7 @@ bool hs_writer_put_slpt(struct hs_writer *writer, uint16_t did, uint64_t table, 
 
 struct hs_written {
 	uint64_t records, bytes;	/* of the file with the records */
+	uint64_t invalidations;		/* of the records */
 	uint32_t tenants;
 };
 
