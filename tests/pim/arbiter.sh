@@ -6,7 +6,7 @@
 # lab: --kernel 6.12 --mem 2G
 # lab: --kernel 6.1 --mem 2G
 # debug: kmemleak
-# time: 200
+# time: 300
 #
 # shellcheck disable=SC2317,SC2016 # cases are called by t_run; strings for inner shells
 set -u
