@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /sys/class/pim/rankN; see docs/abi-pim.md. */
+#include <linux/pid.h>
 #include <linux/sysfs.h>
 
 #include "pim_lease.h"

@@ -32,9 +32,16 @@ sdk()	# [fill|clean]
 
 sequence()
 {
+	local commits requests
+
 	emulate
 	sdk
 	[ "$(attr 0 stats/provider_errors)" = 0 ]
+	# A commit brings its answer back: what reaches the provider is one request each.
+	commits=$(sed -n 's/^# \([0-9]*\) commits.*/\1/p' /tmp/sdk.out | tail -n 1)
+	requests=$(attr 0 stats/commands)
+	note "$requests requests for $commits commands"
+	((requests >= commits && requests * 100 <= commits * 105)) || fail "too many requests"
 	become 0 free
 	sdk
 }

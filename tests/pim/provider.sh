@@ -6,7 +6,7 @@
 # lab: --kernel 6.12 --mem 2G
 # lab: --kernel 6.1 --mem 2G
 # debug: kmemleak
-# time: 300
+# time: 600
 #
 # shellcheck disable=SC2317 # cases are called by t_run
 set -u

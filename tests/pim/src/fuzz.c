@@ -349,7 +349,7 @@ static bool ring_start(int control)
 		wrong = 1;
 		return false;
 	}
-	ring = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, PIM_MMAP_RING);
+	ring = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, PIM_MMAP_RING);
 	return ring != MAP_FAILED;
 }
 
@@ -381,7 +381,7 @@ static void ring_answer(uint32_t *seen)
 	}
 	__atomic_store_n(&ring->cmp_prod, one_in(60) ? (uint32_t)odd() : n, __ATOMIC_RELEASE);
 	if (one_in(30))
-		((uint32_t *)ring)[rnd() % 2048] = odd();
+		((uint32_t *)ring)[rnd() % 1024] = odd();
 }
 
 static void fuzz_ring(int control, unsigned long calls)
@@ -407,7 +407,7 @@ static void fuzz_ring(int control, unsigned long calls)
 		ring_answer(&seen);
 		ret = call(ring_fd, PIM_IOC_RUN, &run, "run", more);
 		if (ret < 0 && errno == ESHUTDOWN) {
-			munmap(ring, 8192);
+			munmap(ring, 4096);
 			close(ring_fd);
 			if (!ring_start(control))
 				break;
