@@ -71,6 +71,11 @@ static const char counting[] =
 	"	add	r3, r3, r2\n"
 	"	sw	zero, total, r3\n"
 	"	release	zero, lock, nz, . + 1\n"
+	/* what only a saved state would keep: a bit that stays set, a carry, the counter */
+	"	acquire	zero, 77, true, . + 1\n"
+	"	move	r4, 5\n"
+	"	time_cfg zero, r4\n"
+	"	sub	r5, one, 1\n"
 	"	stop\n"
 	"	.data\n"
 	"	.global rounds\n"
@@ -82,7 +87,7 @@ static const char counting[] =
 	"	.atomic\n"
 	"lock:	.space 1\n";
 
-#define ROUNDS	200000
+#define ROUNDS	60000
 
 /* The sum over threads of rounds * id. */
 #define TOTAL	((uint32_t)(276u * (uint32_t)ROUNDS))
@@ -292,6 +297,49 @@ static void from_threads(void)
 	end(&s);
 }
 
+/* Who holds a DPU has it for himself; another one's progress is the clock. */
+static void holding(void)
+{
+	static const uint64_t jump_0 = 0x8c6300000000ULL;
+	struct pim_dpu_config config = { .mram_size = PIM_MRAM_CHUNK };
+	struct pim_pool *pool = pim_pool_create(2);
+	struct pim_runner runners[2];
+	uint64_t mine, start, now = 0;
+
+	for (int n = 0; n < 2; n++) {
+		struct pim_dpu *dpu = pim_dpu_create(&config, NULL);
+
+		pim_runner_init(&runners[n], pool, dpu);
+		pim_runner_hold(&runners[n]);
+		pim_dpu_iram_write(dpu, 0, &jump_0, 1);
+		pim_dpu_boot(dpu, 0);
+		pim_runner_release(&runners[n]);
+	}
+	/* both have had their turns */
+	for (int n = 0; n < 2; n++) {
+		do {
+			pim_runner_hold(&runners[n]);
+			now = runners[n].dpu->instructions;
+			pim_runner_release(&runners[n]);
+		} while (!now);
+	}
+	pim_runner_hold(&runners[0]);
+	mine = runners[0].dpu->instructions;
+	start = now;
+	while (now - start < 5000000) {
+		pim_runner_hold(&runners[1]);
+		now = runners[1].dpu->instructions;
+		pim_runner_release(&runners[1]);
+	}
+	result(is("a held DPU", runners[0].dpu->instructions, mine), "a held DPU does not run");
+	pim_runner_release(&runners[0]);
+	for (int n = 0; n < 2; n++) {
+		pim_runner_fini(&runners[n]);
+		pim_dpu_destroy(runners[n].dpu);
+	}
+	pim_pool_destroy(pool);
+}
+
 /* --- state ---------------------------------------------------------------------------------- */
 
 struct store {
@@ -437,7 +485,9 @@ static void scrubbing(void)
 		struct pim_dpu dpu;
 
 		pim_rank_peek(s.backend.rank, n, &dpu);
-		ok = ok && !dpu.run && !dpu.instructions && !dpu.atomic[0] && !dpu.threads[3].r[2];
+		ok = ok && !dpu.run && !dpu.instructions && !dpu.threads[3].r[2];
+		for (int k = 0; k < PIM_NR_ATOMIC_BITS / 64; k++)
+			ok = ok && !dpu.atomic[k];
 	}
 	result(ok, "registers, bits and counters too");
 	free(a.bytes);
@@ -666,10 +716,11 @@ static void interface(void)
 int main(void)
 {
 	setlinebuf(stdout);
-	printf("KTAP version 1\n1..29\n");
+	printf("KTAP version 1\n1..30\n");
 	transfers();
 	running();
 	from_threads();
+	holding();
 	move_running();
 	wrong_states();
 	scrubbing();
