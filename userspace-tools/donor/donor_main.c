@@ -52,8 +52,7 @@ static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab
 static void op_hide(void *ctx, struct donor_session *s, struct donor_slab *slab)
 {
 	(void)ctx;
-	(void)s;
-	donor_net_hide(slab);
+	donor_net_hide(s, slab);
 }
 
 static bool op_send(void *ctx, struct donor_session *s, const void *msg, size_t len)
@@ -197,7 +196,7 @@ int donor_resize(struct donor *d, uint64_t bytes, struct ax_msg *msg)
 {
 	char a[AX_HUMAN], b[AX_HUMAN];
 	uint64_t now_has = donor_table_size(&d->core.table) * d->conf.slab;
-	uint64_t free = donor_mem_available();
+	uint64_t free = donor_mem_available(d->conf.huge);
 
 	if (bytes < d->conf.slab || bytes > d->conf.memory_max)
 		return ax_fail(msg, "memory can be one slab (%s) to %s",
@@ -349,6 +348,8 @@ static int serve(struct donor *d, int signals)
 			return AX_FAIL;
 		now = donor_now();
 		wait = donor_core_tick(&d->core, now);
+		if (d->ready && donor_net_more(&d->net, now))
+			wait = 0;
 		if (d->ready && donor_net_reap(&d->net) && wait > 100)
 			wait = 100;
 		if (watchdog && now - barked >= watchdog) {
@@ -368,17 +369,19 @@ static int run_daemon(const struct ax_args *args)
 	struct donor_mem_how how;
 	struct ax_msg msg;
 	int signals, ret = AX_FAIL;
+	uint64_t available;
 
 	d.args = args;
 	d.started = donor_now();
 	if (settings(&d.conf, args, &msg))
 		return ax_error("%s", msg.text);
-	if (donor_mem_available() && d.conf.memory > donor_mem_available()) {
+	available = donor_mem_available(d.conf.huge);
+	if (available && d.conf.memory > available) {
 		char a[AX_HUMAN], b[AX_HUMAN];
 
 		return ax_error("memory: %s wanted, but this machine has only %s available (-m MB, or memory = in the configuration)",
 				ax_human_size(d.conf.memory, a),
-				ax_human_size(donor_mem_available(), b));
+				ax_human_size(available, b));
 	}
 	/* registrations are inherited by nobody: there is no fork() */
 	d.epoll = epoll_create1(EPOLL_CLOEXEC);
