@@ -131,12 +131,14 @@ static int set_pair(struct donor_conf *conf, const char *pair, struct ax_msg *ms
 static int set_option(struct donor_conf *conf, const char *name, const char *value,
 		      struct ax_msg *msg)
 {
+	if (!strcmp(name, "verbose") || !strcmp(name, "no-authentication"))
+		return donor_conf_set(conf, name, "yes", msg);
+	if (!value)
+		return 0;
 	if (!strcmp(name, "memory"))
 		return set_memory(conf, value, msg);
 	if (!strcmp(name, "option"))
 		return set_pair(conf, value, msg);
-	if (!strcmp(name, "verbose") || !strcmp(name, "no-authentication"))
-		return donor_conf_set(conf, name, "yes", msg);
 	for (size_t i = 0; i < sizeof(option_settings) / sizeof(option_settings[0]); i++) {
 		if (!strcmp(name, option_settings[i][0]))
 			return donor_conf_set(conf, option_settings[i][1], value, msg);
