@@ -5,6 +5,7 @@
 # lab: --kernel 6.12 --mem 1536M --smp 1
 # debug: no
 # time: 900
+# ci: no the same tests again, three times slower
 set -u
 
 cd "${0%/*}/../.." || exit 1
