@@ -4,6 +4,7 @@
 # whom, and that nobody reaches what is another's.
 # lab: --kernel 6.12 --mem 1G --smp 1
 # lab: --kernel 6.1 --mem 1G --smp 1
+# debug: no
 # time: 300
 # shellcheck source=tests/donor/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"

@@ -25,6 +25,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 1
 cd "$top" || exit 1
 bin=$top/build/tests/donor
 emp_donor=$top/userspace-tools/build/emp-donor
+[ -z "${DONOR_SANE:-}" ] || emp_donor=$bin/emp-donor.san
 PATH=$PATH:/usr/sbin:/sbin
 state=/tmp/donor-test		# of one case
 addr=10.88.0.1
@@ -99,9 +100,13 @@ t_case_end()
 		note "$(rdma res show qp; rdma res show mr; rdma res show pd; rdma res show cm_id)"
 		status=1
 	fi
+	if grep -qs 'Sanitizer\|runtime error' "$state"/*.log; then
+		note "a sanitizer has something to say"
+		status=1
+	fi
 	if [ "$status" -ne 0 ]; then
 		for log in "$state"/*.log; do
-			[ -s "$log" ] && note "${log##*/}:" && tail -n 20 "$log" | sed 's/^/#   /'
+			[ -s "$log" ] && note "${log##*/}:" && tail -n 40 "$log" | sed 's/^/#   /'
 		done
 	fi
 	exit "$status"
@@ -169,6 +174,7 @@ soft_roce()
 		rdma_add
 		return
 	fi
+	[ ! -e /sys/class/net/donor0 ] || return 0
 	modprobe dummy numdummies=0
 	ip link add donor0 type dummy && ip addr add "$addr/24" dev donor0 &&
 		ip addr add "$addr6/64" dev donor0 nodad && ip link set donor0 mtu 4200 up || return

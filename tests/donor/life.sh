@@ -3,6 +3,7 @@
 # A donor's life: it dies, returns, stops, drains, reloads, grows, shrinks, loses
 # its link and its device; and says clearly what it lacks.
 # lab: --kernel 6.12 --mem 1G --smp 1
+# debug: no
 # time: 400
 # shellcheck source=tests/donor/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"

@@ -6,6 +6,7 @@
 #	node 0: clients  --- 10.77.0.0/24, soft-RoCE ---  node 1: donor
 #
 # lab: --kernel 6.12 --nodes 2 --mem 1G
+# debug: no
 # time: 400
 # shellcheck source=tests/donor/lib.sh disable=SC2016,SC2317 # for the other node; cases are called by name
 . "${0%/*}/lib.sh"

@@ -3,6 +3,7 @@
 # Whom a donor turns away, and with which reason: keys, versions, garbage, before
 # and after the connection stands. Those who do nothing wrong notice nothing.
 # lab: --kernel 6.12 --mem 1G --smp 1
+# debug: no
 # time: 300
 # shellcheck source=tests/donor/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"

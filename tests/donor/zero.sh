@@ -3,6 +3,7 @@
 # Memory changes hands as zeros only, also when clients die in the middle; and
 # nothing of them stays: connects and disconnects in great number.
 # lab: --kernel 6.12 --mem 1G --smp 1
+# debug: no
 # time: 400
 # shellcheck source=tests/donor/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"

@@ -10,6 +10,7 @@
 #include "donor_net.h"
 
 #define BUFFERS_BYTES ((DONOR_SENDS + DONOR_CREDITS) * (size_t)ANNEX_DONOR_MSG_MAX)
+#define COMPLETIONS 64		/* of one connection, before others have their turn */
 #define WR_RECV (1u << 16)	/* in wr_id: a receive, its buffer's number below */
 
 static struct donor_home *home_of(const struct donor_session *s)
@@ -225,10 +226,11 @@ static void received(struct donor_conn *conn, unsigned int i, uint32_t len, uint
 
 void donor_conn_poll(struct donor_conn *conn, uint64_t now)
 {
+	unsigned int left = COMPLETIONS;
 	struct ibv_wc wc;
 
 	conn->polling = true;
-	while (!conn->closed && ibv_poll_cq(conn->cq, 1, &wc) > 0) {
+	for (; left && !conn->closed && ibv_poll_cq(conn->cq, 1, &wc) > 0; left--) {
 		if (wc.status != IBV_WC_SUCCESS)
 			lost(conn, now);
 		else if (wc.wr_id & WR_RECV)
@@ -237,4 +239,5 @@ void donor_conn_poll(struct donor_conn *conn, uint64_t now)
 			conn->send_busy &= ~(1ull << wc.wr_id);
 	}
 	conn->polling = false;
+	conn->more = !left;
 }

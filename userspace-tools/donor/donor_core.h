@@ -59,6 +59,7 @@ struct donor_session {
 	bool resuming;		/* LINGER: accepted, not yet heard from */
 	bool pinged;		/* since it was last heard */
 	uint64_t opened, heard, deadline;	/* ms; deadline of NEW, PROVING, LINGER */
+	uint64_t overdue;	/* ms: some of what was asked for is taken then; 0: nothing is */
 	uint64_t granted, given_back, revoked, refused, joined, resumed, messages;
 	void *net;		/* the transport's */
 };

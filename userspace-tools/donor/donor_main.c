@@ -52,8 +52,7 @@ static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab
 static void op_hide(void *ctx, struct donor_session *s, struct donor_slab *slab)
 {
 	(void)ctx;
-	(void)s;
-	donor_net_hide(slab);
+	donor_net_hide(s, slab);
 }
 
 static bool op_send(void *ctx, struct donor_session *s, const void *msg, size_t len)
@@ -132,12 +131,14 @@ static int set_pair(struct donor_conf *conf, const char *pair, struct ax_msg *ms
 static int set_option(struct donor_conf *conf, const char *name, const char *value,
 		      struct ax_msg *msg)
 {
+	if (!strcmp(name, "verbose") || !strcmp(name, "no-authentication"))
+		return donor_conf_set(conf, name, "yes", msg);
+	if (!value)
+		return 0;
 	if (!strcmp(name, "memory"))
 		return set_memory(conf, value, msg);
 	if (!strcmp(name, "option"))
 		return set_pair(conf, value, msg);
-	if (!strcmp(name, "verbose") || !strcmp(name, "no-authentication"))
-		return donor_conf_set(conf, name, "yes", msg);
 	for (size_t i = 0; i < sizeof(option_settings) / sizeof(option_settings[0]); i++) {
 		if (!strcmp(name, option_settings[i][0]))
 			return donor_conf_set(conf, option_settings[i][1], value, msg);
@@ -197,7 +198,7 @@ int donor_resize(struct donor *d, uint64_t bytes, struct ax_msg *msg)
 {
 	char a[AX_HUMAN], b[AX_HUMAN];
 	uint64_t now_has = donor_table_size(&d->core.table) * d->conf.slab;
-	uint64_t free = donor_mem_available();
+	uint64_t free = donor_mem_available(d->conf.huge);
 
 	if (bytes < d->conf.slab || bytes > d->conf.memory_max)
 		return ax_fail(msg, "memory can be one slab (%s) to %s",
@@ -349,6 +350,8 @@ static int serve(struct donor *d, int signals)
 			return AX_FAIL;
 		now = donor_now();
 		wait = donor_core_tick(&d->core, now);
+		if (d->ready && donor_net_more(&d->net, now))
+			wait = 0;
 		if (d->ready && donor_net_reap(&d->net) && wait > 100)
 			wait = 100;
 		if (watchdog && now - barked >= watchdog) {
@@ -368,17 +371,19 @@ static int run_daemon(const struct ax_args *args)
 	struct donor_mem_how how;
 	struct ax_msg msg;
 	int signals, ret = AX_FAIL;
+	uint64_t available;
 
 	d.args = args;
 	d.started = donor_now();
 	if (settings(&d.conf, args, &msg))
 		return ax_error("%s", msg.text);
-	if (donor_mem_available() && d.conf.memory > donor_mem_available()) {
+	available = donor_mem_available(d.conf.huge);
+	if (available && d.conf.memory > available) {
 		char a[AX_HUMAN], b[AX_HUMAN];
 
 		return ax_error("memory: %s wanted, but this machine has only %s available (-m MB, or memory = in the configuration)",
 				ax_human_size(d.conf.memory, a),
-				ax_human_size(donor_mem_available(), b));
+				ax_human_size(available, b));
 	}
 	/* registrations are inherited by nobody: there is no fork() */
 	d.epoll = epoll_create1(EPOLL_CLOEXEC);

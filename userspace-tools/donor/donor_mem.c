@@ -254,17 +254,20 @@ void donor_mem_exit(struct donor_mem *mem)
 	close(mem->event);
 }
 
-uint64_t donor_mem_available(void)
+uint64_t donor_mem_available(bool huge)
 {
+	uint64_t kb = 0, pages = 0, page_kb = 0;
 	FILE *f = fopen("/proc/meminfo", "re");
-	uint64_t kb = 0;
 	char line[128];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kb) == 1)
-			break;
+		sscanf(line, "MemAvailable: %" SCNu64 " kB", &kb);
+		sscanf(line, "HugePages_Free: %" SCNu64, &pages);
+		sscanf(line, "Hugepagesize: %" SCNu64 " kB", &page_kb);
 	}
 	if (f)
 		fclose(f);
+	if (huge && page_kb == HUGE >> 10)
+		kb += pages * page_kb;
 	return kb << 10;
 }

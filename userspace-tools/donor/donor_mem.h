@@ -59,7 +59,10 @@ void donor_mem_why(struct donor_mem *mem, struct ax_msg *msg);
 /* Stop the thread; jobs that were not begun are dropped. */
 void donor_mem_exit(struct donor_mem *mem);
 
-/* Bytes that the kernel says can be taken without swapping; 0: unknown. */
-uint64_t donor_mem_available(void);
+/*
+ * Bytes that the kernel says can be taken without swapping, with @huge those in
+ * the pool of 2 MiB pages too; 0: unknown.
+ */
+uint64_t donor_mem_available(bool huge);
 
 #endif

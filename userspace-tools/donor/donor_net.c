@@ -152,7 +152,7 @@ static void comp_event(struct donor_dev *dev, uint64_t now)
 	struct ibv_cq *cq;
 	void *context;
 
-	while (!ibv_get_cq_event(dev->comp, &cq, &context)) {
+	for (unsigned int i = 0; i < 64 && !ibv_get_cq_event(dev->comp, &cq, &context); i++) {
 		struct donor_conn *conn = context;
 
 		ibv_ack_cq_events(cq, 1);
@@ -440,11 +440,12 @@ static void cm_event(struct donor_net *net, enum rdma_cm_event_type type, struct
 	}
 }
 
+/* Some of them; epoll says so when there are more. */
 static void cm_events(struct donor_net *net, uint64_t now)
 {
 	struct rdma_cm_event *event;
 
-	while (!rdma_get_cm_event(net->channel, &event)) {
+	for (unsigned int i = 0; i < 64 && !rdma_get_cm_event(net->channel, &event); i++) {
 		struct rdma_conn_param param = event->param.conn;
 		enum rdma_cm_event_type type = event->event;
 		struct rdma_cm_id *id = event->id;
@@ -478,6 +479,19 @@ bool donor_net_event(struct donor_net *net, int fd, uint64_t now)
 		}
 	}
 	return false;
+}
+
+bool donor_net_more(struct donor_net *net, uint64_t now)
+{
+	bool more = false;
+
+	/* nothing is taken off the list here, only by donor_net_reap() */
+	for (struct donor_conn *c = net->conns; c; c = c->next) {
+		if (c->more && !c->closed)
+			donor_conn_poll(c, now);
+		more |= c->more && !c->closed;
+	}
+	return more;
 }
 
 bool donor_net_reap(struct donor_net *net)
@@ -522,10 +536,16 @@ int donor_net_expose(struct donor_session *s, struct donor_slab *slab, uint64_t 
 	return 0;
 }
 
-void donor_net_hide(struct donor_slab *slab)
+void donor_net_hide(struct donor_session *s, struct donor_slab *slab)
 {
-	/* what cannot be deregistered may still be written to: it must never change hands */
-	if (ibv_dereg_mr(slab->exposed)) {
+	struct ibv_device_attr attr;
+
+	/*
+	 * What cannot be deregistered may still be written to: it must never change
+	 * hands. Unless the device is gone: then the kernel has taken it all away.
+	 */
+	if (ibv_dereg_mr(slab->exposed) && !home_of(s)->dev->gone &&
+	    !ibv_query_device(home_of(s)->dev->verbs, &attr)) {
 		ax_error("cannot deregister a grant: %s", strerror(errno));
 		abort();
 	}

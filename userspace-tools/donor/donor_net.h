@@ -53,6 +53,7 @@ struct donor_conn {
 	bool established;
 	bool closed;		/* no queue pair any more */
 	bool polling;		/* somebody is in its completions */
+	bool more;		/* and has left some for later */
 	char peer[64];
 };
 
@@ -83,13 +84,15 @@ void donor_net_exit(struct donor_net *net);
 
 /* Is @fd (of epoll) one of ours? Then work on it. */
 bool donor_net_event(struct donor_net *net, int fd, uint64_t now);
+/* Go on with what was left, so that nobody has the donor to himself. True: there is more. */
+bool donor_net_more(struct donor_net *net, uint64_t now);
 /* Free what was closed; call after each round. True: something waits for its port. */
 bool donor_net_reap(struct donor_net *net);
 
 /* The transport's part of struct donor_ops; their ctx is struct donor_net. */
 int donor_net_expose(struct donor_session *s, struct donor_slab *slab, uint64_t bytes,
 		     uint64_t iova);
-void donor_net_hide(struct donor_slab *slab);
+void donor_net_hide(struct donor_session *s, struct donor_slab *slab);
 bool donor_net_send(struct donor_session *s, const void *msg, size_t len);
 bool donor_net_fence(struct donor_net *net, struct donor_session *s, uint32_t qpn);
 void donor_net_hangup(struct donor_net *net, struct donor_session *s, const void *msg, size_t len);

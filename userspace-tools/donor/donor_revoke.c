@@ -49,6 +49,8 @@ static uint32_t ask(struct donor_core *core, struct donor_session *s, uint32_t w
 		slab->asked = true;
 		slab->cause = cause;
 		slab->deadline = grace ? now + grace : 0;
+		if (grace && (!s->overdue || slab->deadline < s->overdue))
+			s->overdue = slab->deadline;
 		if (retire)
 			donor_slab_retire(&core->table, slab, true);
 		out.m.id[n++] = annex_to_le64(slab->grant);
@@ -148,40 +150,39 @@ bool donor_core_drained(const struct donor_core *core, uint64_t now)
 	       (!core->table.nr[DONOR_SLAB_GRANTED] || now >= core->drain_deadline);
 }
 
-/* Take what was asked for and has not come in time. */
-static void take_overdue(struct donor_core *core, struct donor_session *s, uint64_t now,
-			 uint64_t *next)
+static void sooner(uint64_t *next, uint64_t at)
 {
+	if (at < *next)
+		*next = at;
+}
+
+/* Take what was asked for and has not come in time. */
+static void take_overdue(struct donor_core *core, struct donor_session *s, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
 	uint32_t n = 0, cause = 0;
 	union revoke out;
 
+	if (!s->overdue || now < s->overdue)
+		return;
 	for (uint32_t i = 0; i < core->table.used; i++) {
 		struct donor_slab *slab = &core->table.slab[i];
 
 		if (slab->state != DONOR_SLAB_GRANTED || slab->owner != s || !slab->deadline)
 			continue;
-		if (slab->deadline > now) {
-			if (slab->deadline < *next)
-				*next = slab->deadline;
+		if (slab->deadline > now || n == ANNEX_DONOR_LIST_MAX ||
+		    (n && slab->cause != cause)) {
+			sooner(&next, slab->deadline);	/* later, or in another message */
 			continue;
-		}
-		if (n == ANNEX_DONOR_LIST_MAX || (n && slab->cause != cause)) {
-			*next = now;	/* the others at once, in another message */
-			break;
 		}
 		cause = slab->cause;
 		out.m.id[n++] = annex_to_le64(slab->grant);
 		donor_core_take_back(core, s, slab);
 	}
+	s->overdue = next == UINT64_MAX ? 0 : next;
 	s->revoked += n;
 	core->counters.revoked += n;
 	revoke_send(core, s, &out, n, ANNEX_DONOR_REVOKED, cause, 0);
-}
-
-static void sooner(uint64_t *next, uint64_t at)
-{
-	if (at < *next)
-		*next = at;
 }
 
 /* Returns false when the session is gone. */
@@ -211,7 +212,9 @@ static bool tick_session(struct donor_core *core, struct donor_session *s, uint6
 		sooner(next, s->deadline);
 	if (s->state != DONOR_ACTIVE)
 		return true;
-	take_overdue(core, s, now, next);
+	take_overdue(core, s, now);
+	if (s->overdue)
+		sooner(next, s->overdue);
 	silent = now - s->heard;
 	if (silent >= core->limits.client_ms) {
 		core->counters.sessions_silent++;
