@@ -242,7 +242,7 @@ cgroup_shrinks()	# VARIANT
 	access open map fill 0 $((mb * 256)) 1
 	min=$(attr vm0 dram_min)
 	max=$((dram << 19))
-	((max > min)) || max=$((((dram << 20) + min) / 2))
+	((max > min)) || max=$((($(resident vm0) + min) / 2))
 	(($(resident vm0) > max)) || fail "only $(resident vm0) resident"
 	echo "$max" >"$cgroup/memory.max" || fail "memory.max cannot be set"
 	wait_until 10 resident_at_most vm0 "$max" ||
