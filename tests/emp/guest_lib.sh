@@ -32,14 +32,15 @@ keys=''		# of its region
 async=()	# options for its asynchronous page faults
 
 # guest_is VARIANT [ASYNC]: of that kind are the guests from here on, with
-# asynchronous page faults (yes) or without (no: KVM does them for a guest that does
-# not know of them, too, but not with QEMU's interrupt controller). In huge pages a
-# guest's kernel has 20 of its 2 MiB always in use; in small ones all takes longer.
+# asynchronous page faults (yes) or without (no: a guest that does not know of them
+# is put to sleep for them, unless KVM may not do that; it takes one processor, for
+# its idle ones keep L1's). In huge pages a guest's kernel has 20 of its 2 MiB always
+# in use; in small ones all takes longer.
 guest_is()
 {
 	keys=${variant[$1]}
 	async=()
-	[ "${2:-yes}" = yes ] || async=(--machine 'q35,kernel_irqchip=off')
+	[ "${2:-yes}" = yes ] || async=(--append no-kvmapf --qemu-arg -overcommit --qemu-arg cpu-pm=on)
 	case $1 in
 	small-*) ram=176 dram=52 load=84 ;;
 	*) ram=384 dram=128 load=270 ;;
