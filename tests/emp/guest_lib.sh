@@ -58,7 +58,8 @@ was_async()	# REGION ASYNC: were there asynchronous page faults or not?
 	esac
 }
 
-# until_told OPTION...: command of a guest that has stress run until guest_go
+# until_told OPTION...: command of a guest that has stress run until guest_go,
+# which may come only after it has said '# filled'
 until_told()
 {
 	echo "stress /t/f --fill --seconds 1000 --stuck 300 $* & p=\$!; read x; kill \$p; wait \$p || exit 1"
@@ -150,9 +151,4 @@ guest_wait()
 guest_qmp()
 {
 	"$bin/qmp" "/tmp/$1.qmp" "${@:2}"
-}
-
-fetching()	# REGION: data comes from the tier
-{
-	(($(counter "$1" fault_fetch) > 100))
 }
