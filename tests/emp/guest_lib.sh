@@ -32,14 +32,15 @@ keys=''		# of its region
 async=()	# options for its asynchronous page faults
 
 # guest_is VARIANT [ASYNC]: of that kind are the guests from here on, with
-# asynchronous page faults (yes) or without (no: KVM does them for a guest that does
-# not know of them, too, but not with QEMU's interrupt controller). In huge pages a
-# guest's kernel has 20 of its 2 MiB always in use; in small ones all takes longer.
+# asynchronous page faults (yes) or without (no: a guest that does not know of them
+# is put to sleep for them, unless KVM may not do that; it takes one processor, for
+# its idle ones keep L1's). In huge pages a guest's kernel has 20 of its 2 MiB always
+# in use; in small ones all takes longer.
 guest_is()
 {
 	keys=${variant[$1]}
 	async=()
-	[ "${2:-yes}" = yes ] || async=(--machine 'q35,kernel_irqchip=off')
+	[ "${2:-yes}" = yes ] || async=(--append no-kvmapf --qemu-arg -overcommit --qemu-arg cpu-pm=on)
 	case $1 in
 	small-*) ram=176 dram=52 load=84 ;;
 	*) ram=384 dram=128 load=270 ;;
@@ -57,7 +58,8 @@ was_async()	# REGION ASYNC: were there asynchronous page faults or not?
 	esac
 }
 
-# until_told OPTION...: command of a guest that has stress run until guest_go
+# until_told OPTION...: command of a guest that has stress run until guest_go,
+# which may come only after it has said '# filled'
 until_told()
 {
 	echo "stress /t/f --fill --seconds 1000 --stuck 300 $* & p=\$!; read x; kill \$p; wait \$p || exit 1"
@@ -149,9 +151,4 @@ guest_wait()
 guest_qmp()
 {
 	"$bin/qmp" "/tmp/$1.qmp" "${@:2}"
-}
-
-fetching()	# REGION: data comes from the tier
-{
-	(($(counter "$1" fault_fetch) > 100))
 }

@@ -6,7 +6,7 @@
 # lab: --kernel 6.12 --smp 1 --mem 3G --nvme 2G
 # time: 1200
 #
-# ci: no each case was not seen green in one run of all
+# ci: no stops-no-async and lost-no-async were not seen green; stops, migrated not since they wait for 'filled'
 # shellcheck disable=SC2317 # cases are called by t_run
 set -u
 # shellcheck source=tests/emp/lib.sh
@@ -28,6 +28,7 @@ stops()	# VARIANT ASYNC [OPTION]...
 	trap stops_end EXIT
 	guest_start vm0 "$(until_told --threads 3)" --smp 2 "${@:3}"
 	set_attr vm0 tiers/0/deadline_ms 600000
+	guest_reaches vm0 '# filled'
 	wait_until "$patience" loaded vm0 "$2" || guest_fails vm0 "it fetches too little"
 	for ((i = 0; i < 4; i++)); do
 		dmsetup suspend --noflush --nolockfs tier
@@ -187,7 +188,7 @@ migrated()	# VARIANT
 	guest_is "$1"
 	limits_move=1
 	guest_start vm0 "$(until_told --mb 70 --writes 10 --threads 2); echo end" --may-leave
-	wait_until "$patience" fetching vm0
+	guest_reaches vm0 '# filled'
 	guest_start vm1 "echo this command is never run" \
 		--qemu-arg -incoming --qemu-arg unix:/tmp/migration
 	wait_until "$soon" test -S /tmp/vm1.qmp
@@ -219,7 +220,7 @@ modprobe dm-mod
 # A guest that does not know of asynchronous page faults is put to sleep for them.
 t_run stops-asleep stops small-64k yes --append no-kvmapf
 t_run lost lost small-64k yes
-t_run stops-no-async stops small-64k no
+t_run stops-no-async stops small-64k no --smp 1
 t_run lost-no-async lost small-64k no
 t_run stops-huge stops huge yes
 t_run stops-small stops small-64k yes

@@ -741,7 +741,6 @@ static struct op ops[] = {
 };
 
 #define OPS (sizeof(ops) / sizeof(*ops))
-
 /* --- threads and processes ----------------------------------------------------------- */
 
 static void worker_init(struct ctx *c, uint32_t number)
@@ -977,9 +976,10 @@ int main(int argc, char **argv)
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	stop = (void *)(workers + WORKERS_MAX);
 	signal(SIGTERM, end_early);
-
-	if (fill)
+	if (fill) {
 		run_threads(fill_run, 0, 4);
+		say("filled");
+	}
 	for (i = 0; i < procs && seconds > 0; i++) {
 		pid[i] = fork();
 		if (pid[i] < 0)
