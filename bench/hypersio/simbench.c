@@ -6,6 +6,10 @@
  *
  * usage: simbench ROUNDS TIMES TRACE CONFIG [KEY=VALUE]...
  * Prints ROUNDS lines "translations seconds", each of TIMES simulations.
+ *
+ * usage: simbench --clock
+ * Prints additions, each of which needs the one before, a nanosecond: the clock
+ * in GHz on a machine that does nothing else, less on one that does.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +32,28 @@ static int fail(const char *text)
 	return 1;
 }
 
+#define CHAIN 200000000
+
+static int clock_rate(void)
+{
+	double start = seconds();
+
+	for (unsigned long i = 0; i < CHAIN;) {
+		i++;
+		__asm__ volatile("" : "+r" (i));	/* one after the other */
+	}
+	printf("%.2f\n", CHAIN / (seconds() - start) / 1e9);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct hs_config config;
 	struct ax_msg msg;
 	int rounds, times;
 
+	if (argc == 2 && !strcmp(argv[1], "--clock"))
+		return clock_rate();
 	if (argc < 5)
 		return fail("usage: simbench ROUNDS TIMES TRACE CONFIG [KEY=VALUE]...");
 	rounds = atoi(argv[1]);

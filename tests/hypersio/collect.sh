@@ -21,7 +21,8 @@ result()	# OK NAME
 		echo "ok $nr - $2"
 	else
 		echo "not ok $nr - $2"
-		sed 's/^/# /' "$tmp/out" "$tmp"/logs/*.txt 2>/dev/null | tail -n 30
+		sed 's/^/# /' "$tmp/out"
+		sed 's/^/# /' "$tmp"/logs/*.txt 2>/dev/null | tail -n 20
 		bad=1
 	fi
 }
@@ -51,7 +52,9 @@ result $? "collect: requests and responses of two tenants"
 log=$(echo "$tmp"/logs/*.log.zst)
 [ "$(find "$tmp/logs" -type f | wc -l)" = 2 ] && [ -z "$(find "$tmp/logs" -type p)" ] && [ -f "$log" ]
 result $? "only the log and what was said are left"
-"$hypersio" trace --logs "$log" --tenants 1024 --packets 20000 --out "$tmp/t.hsio" >"$tmp/out" 2>&1 &&
+# a busy machine gets only a few requests through
+"$hypersio" trace --logs "$log" --tenants 1024 --packets 20000 --least 1 --out "$tmp/t.hsio" \
+	>"$tmp/out" 2>&1 &&
 	grep -q '1 log: .* 2 devices' "$tmp/out" && ! grep -q warning "$tmp/out" &&
 	"$hypersio" validate "$tmp/t.hsio" >>"$tmp/out" 2>&1
 result $? "the log becomes a trace of 1024 tenants, all page sizes known"

@@ -120,6 +120,16 @@ static void check_packets(void)
 			   1, (struct hs_streams_opts){ .packet = 4 }), "packets of four");
 
 	f = begin_log("p");
+	access_line(f, 2, 0x1000);
+	access_line(f, 2, 0x5000);
+	access_line(f, 2, 0x5800);		/* the same page again */
+	access_line(f, 2, 0x6000);
+	access_line(f, 2, 0x1000);
+	fclose(f);
+	result(packets_are("p", "*1000 5000 6000", 2, (struct hs_streams_opts){ 0 }),
+	       "an access to another page counts more than one to the same");
+
+	f = begin_log("p");
 	access_line(f, 2, 0x9000);		/* the rest of a packet whose begin is missing */
 	packet_lines(f, 2, 0x1000, 0x5000);
 	access_line(f, 2, 0x1010);		/* a descriptor without payload */
@@ -310,27 +320,26 @@ static const char *list_error(struct hs_source *source)
 	return NULL;
 }
 
-#define PAGES 3000
-
-static bool check_next(size_t n)
+static bool check_next(size_t n, uint32_t tenants, uint32_t pages)
 {
 	struct list list = { { list_next, list_rewind, list_error }, NULL, n, 0 };
 	struct hs_rec *recs = calloc(n, sizeof(*recs));
-	uint64_t *last = malloc(7 * (PAGES + 1) * sizeof(*last)), *want = malloc(n * sizeof(*want));
+	size_t room = (size_t)tenants * (pages + 1) * sizeof(uint64_t);
+	uint64_t *last = malloc(room), *want = malloc(n * sizeof(*want));
 	struct hs_next *next;
 	struct hs_rng rng;
 	struct ax_msg msg;
 	bool ok = true;
 
 	hs_rng_seed(&rng, n);
-	memset(last, 0xff, 7 * (PAGES + 1) * sizeof(*last));
+	memset(last, 0xff, room);
 	for (size_t i = 0; i < n; i++) {
-		recs[i] = random_rec(&rng, 7, PAGES);
+		recs[i] = random_rec(&rng, tenants, pages);
 		if (!hs_rng_below(&rng, 30))
 			recs[i].flags = HS_REC_INVALIDATE;
 	}
 	for (size_t i = n; i--;) {
-		uint64_t *l = &last[recs[i].did * (PAGES + 1) + (recs[i].iova >> 30)];
+		uint64_t *l = &last[recs[i].did * (pages + 1) + (recs[i].iova >> 30)];
 
 		want[i] = HS_NEVER;
 		if (recs[i].flags)
@@ -359,7 +368,7 @@ int main(void)
 {
 	struct hs_streams *s;
 
-	printf("KTAP version 1\n1..16\n");
+	printf("KTAP version 1\n1..18\n");
 	make_dir();
 	check_packets();
 	two_devices("two", 600, 400);
@@ -371,8 +380,9 @@ int main(void)
 	check_rr(s);
 	check_random(s);
 	hs_streams_free(s);
-	result(check_next(900000), "next uses: several partitions");
-	result(check_next(1), "next uses: one record");
+	result(check_next(900000, 7, 3000), "next uses: several partitions");
+	result(check_next(100000, 20000, 2), "next uses: one page of many tenants");
+	result(check_next(1, 1, 1), "next uses: one record");
 	if (remove_dir())
 		return 1;
 	return failures > 0;

@@ -204,8 +204,8 @@ static int answer(struct model *m, uint32_t number, uint64_t now)
 
 /* --- the beginning ----------------------------------------------------------------------- */
 
-/* The next record that is @device's into @f; 1, 0 at the end, -1 on failure. */
-static int take(struct model *m, uint32_t device, struct flight *f, uint64_t now)
+/* The next record that is @device's into @number; 1, 0 at the end, -1 on failure. */
+static int take(struct model *m, uint32_t device, uint32_t number, uint64_t now)
 {
 	const struct hs_config *g = m->config;
 	struct device *d = &m->device[device];
@@ -213,6 +213,7 @@ static int take(struct model *m, uint32_t device, struct flight *f, uint64_t now
 	for (;;) {
 		const struct hs_rec *r = hs_reader_next(d->reader);
 		uint32_t tenant, source;
+		struct flight *f;
 
 		if (!r) {
 			const char *error = hs_reader_error(d->reader);
@@ -242,6 +243,7 @@ static int take(struct model *m, uint32_t device, struct flight *f, uint64_t now
 		}
 		if (source >= d->source_room && hs_model_add_source(m, d, source))
 			return -1;
+		f = &m->flight[number];	/* not before: an unmap may move it */
 		f->device = device;
 		f->tenant = tenant;
 		f->source = source;
@@ -294,15 +296,14 @@ static int issue(struct model *m, uint32_t device, uint64_t now)
 
 	if (number == NONE)
 		return -1;
-	f = &m->flight[number];
-	ret = take(m, device, f, now);
+	ret = take(m, device, number, now);
 	if (ret <= 0) {
 		hs_model_drop(m, number);
 		d->eof = true;
 		d->left = 0;
 		return ret;
 	}
-	f = &m->flight[number];	/* an unmap in the trace may have moved it */
+	f = &m->flight[number];
 	f->state = DEMAND;
 	f->start = now;
 	f->measured = d->measured;
@@ -424,7 +425,7 @@ static int slot(struct model *m, uint32_t device, uint64_t now)
 
 static int loop(struct model *m)
 {
-	uint64_t now;
+	uint64_t now, before = 0;
 	uint32_t who;
 	uint8_t kind;
 
@@ -435,6 +436,9 @@ static int loop(struct model *m)
 	while (hs_engine_next(&m->engine, &now, &kind, &who)) {
 		int ret = 0;
 
+		if (now < before)
+			return ax_fail(m->msg, "an error of the model: time runs backwards");
+		before = now;
 		switch ((enum event)kind) {
 		case EV_SLOT:
 			ret = slot(m, who, now);

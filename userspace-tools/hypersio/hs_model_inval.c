@@ -61,11 +61,12 @@ int hs_model_unmap(struct model *m, const struct flight *f, uint64_t now)
 {
 	const struct hs_config *g = m->config;
 	uint32_t number = new_command(m, f->tenant, f->device);
-	struct flight *command = &m->flight[number];
+	struct flight *command;
 	struct domain *d;
 
 	if (number == NONE)
 		return -1;
+	command = &m->flight[number];
 	if (g->inval == HS_INVAL_STRICT) {
 		command->key = f->key;
 		command->set = f->set;
