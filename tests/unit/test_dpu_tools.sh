@@ -65,6 +65,45 @@ says "assemble the example" 0 '^[0-9]+ instructions' \
 "$bin/dpu-as" -o again.dpu "$top/userspace-tools/pim/examples/vadd.s" && cmp -s vadd.dpu again.dpu
 result $? "the same source gives the same file"
 
+# The tables that the tools are built from do not depend on anything but their input.
+for seed in 1 2; do
+	PYTHONHASHSEED=$seed python3 "$top/userspace-tools/pim/isa/gen.py" \
+		"$top/userspace-tools/pim/isa/dpu_v1a.tsv" "gen$seed.h" "gen$seed.c" || break
+	PYTHONHASHSEED=$seed python3 "$top/userspace-tools/pim/isa/gen_exec.py" "ops$seed" "labels$seed"
+done
+cmp -s gen1.h gen2.h && cmp -s gen1.c gen2.c && cmp -s ops1 ops2 && cmp -s labels1 labels2
+result $? "generated sources are always the same"
+
+# What the SDK's loader looks for beside the segments: build attributes, how many
+# tasklets, and the variables for hosts in a section of their own.
+python3 - <<'EOF'
+import struct, sys
+f = open('vadd.dpu', 'rb').read()
+shoff, = struct.unpack_from('<I', f, 32)
+shnum, shstrndx = struct.unpack_from('<HH', f, 48)
+sections = [struct.unpack_from('<10I', f, shoff + 40 * n) for n in range(shnum)]
+def name(table, at):
+    start = sections[table][4] + at
+    return f[start:f.index(0, start)].decode()
+names = [name(shstrndx, s[0]) for s in sections]
+body = {n: f[s[4]:s[4] + s[5]] for n, s in zip(names, sections)}
+symtab = names.index('.symtab')
+symbols = {}
+for at in range(0, len(body['.symtab']), 16):
+    n, value, size, info, other, index = struct.unpack_from('<IIIBBH', body['.symtab'], at)
+    symbols[name(sections[symtab][6], n)] = (value, index)
+ok = (struct.unpack_from('<HHIIIII', f, 16)[:4] == (2, 245, 1, 0x80000000) and
+      struct.unpack_from('<I', f, 36)[0] == 0x2800000 and
+      body['.dpu.attributes'] == b'A\x14\0\0\0upmem\0\1\x0a\0\0\0\5v1A\0' and
+      sections[names.index('.dpu.attributes')][1] == 0x70000003 and
+      symbols['NR_TASKLETS'] == (16, 0xfff1) and
+      names[symbols['checksum'][1]] == '.data.__sys_host' and
+      names[symbols['a'][1]] == '.mram.noinit' and symbols['a'][0] == 0x8000000 and
+      symbols['__sys_used_mram_end'][0] == 0x8000000 + 3 * (16 << 20))
+sys.exit(not ok)
+EOF
+result $? "the executable has the form that the SDK loads"
+
 python3 - <<'EOF'
 import random
 random.seed(7)
@@ -131,7 +170,7 @@ says "an unknown instruction" 1 "^<stdin>:2: unknown instruction 'fly'" dpu-as -
 says "a wrong operand" 1 "cannot take 'id' as operand 3 \(a constant" dpu-as -o x - <<<'add r1, r2, id'
 says "a value that does not fit" 1 "'70000' does not fit" dpu-as -o x - <<<'acquire zero, 70000, nz, 0'
 says "an unknown directive" 1 "unknown directive '\.fly'" dpu-as -o x - <<<'.fly'
-says "data without room" 1 'bytes of .data and .bss, but WRAM holds 65536' dpu-as -o x - <<<$'.bss\n.space 65544'
+says "data without room" 1 'bytes of .data, .host and .bss, but WRAM holds 65536' dpu-as -o x - <<<$'.bss\n.space 65544'
 says "too many instructions" 1 '4097 instructions, but IRAM holds 4096' \
 	dpu-as -o x - < <(for _ in $(seq 4097); do echo nop; done)
 says "a division by 0" 1 'division by 0' dpu-as -o x - <<<'move r1, 1 / 0'
@@ -202,6 +241,7 @@ head -c 200 vadd.dpu >short.dpu
 says "an ELF file that is cut off" 1 'short.dpu: .*outside the file' dpu-run short.dpu
 says "a text file" 1 'not an ELF file' dpu-run log.s
 says "no such symbol" 1 "no symbol 'nope' \(dpu-dis --symbols" dpu-run -s nope=1 vadd.dpu
+says "a constant" 1 "'NR_TASKLETS' is a constant" dpu-run -s NR_TASKLETS:4=1 vadd.dpu
 says "a symbol in IRAM" 1 "'start' is in IRAM: only WRAM and MRAM" dpu-run -s start:4=1 vadd.dpu
 says "beyond a memory" 1 'beyond the end of WRAM' dpu-run -s checksum+65536:4=1 vadd.dpu
 says "a file that is not there" 1 'no.0: No such file' dpu-run -i a=no.%d vadd.dpu

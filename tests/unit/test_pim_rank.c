@@ -71,6 +71,11 @@ static const char counting[] =
 	"	add	r3, r3, r2\n"
 	"	sw	zero, total, r3\n"
 	"	release	zero, lock, nz, . + 1\n"
+	/* what only a saved state would keep: a bit that stays set, a carry, the counter */
+	"	acquire	zero, 77, true, . + 1\n"
+	"	move	r4, 5\n"
+	"	time_cfg zero, r4\n"
+	"	sub	r5, one, 1\n"
 	"	stop\n"
 	"	.data\n"
 	"	.global rounds\n"
@@ -82,7 +87,7 @@ static const char counting[] =
 	"	.atomic\n"
 	"lock:	.space 1\n";
 
-#define ROUNDS	200000
+#define ROUNDS	60000
 
 /* The sum over threads of rounds * id. */
 #define TOTAL	((uint32_t)(276u * (uint32_t)ROUNDS))
@@ -292,6 +297,49 @@ static void from_threads(void)
 	end(&s);
 }
 
+/* Who holds a DPU has it for himself; another one's progress is the clock. */
+static void holding(void)
+{
+	static const uint64_t jump_0 = 0x8c6300000000ULL;
+	struct pim_dpu_config config = { .mram_size = PIM_MRAM_CHUNK };
+	struct pim_pool *pool = pim_pool_create(2);
+	struct pim_runner runners[2];
+	uint64_t mine, start, now = 0;
+
+	for (int n = 0; n < 2; n++) {
+		struct pim_dpu *dpu = pim_dpu_create(&config, NULL);
+
+		pim_runner_init(&runners[n], pool, dpu);
+		pim_runner_hold(&runners[n]);
+		pim_dpu_iram_write(dpu, 0, &jump_0, 1);
+		pim_dpu_boot(dpu, 0);
+		pim_runner_release(&runners[n]);
+	}
+	/* both have had their turns */
+	for (int n = 0; n < 2; n++) {
+		do {
+			pim_runner_hold(&runners[n]);
+			now = runners[n].dpu->instructions;
+			pim_runner_release(&runners[n]);
+		} while (!now);
+	}
+	pim_runner_hold(&runners[0]);
+	mine = runners[0].dpu->instructions;
+	start = now;
+	while (now - start < 5000000) {
+		pim_runner_hold(&runners[1]);
+		now = runners[1].dpu->instructions;
+		pim_runner_release(&runners[1]);
+	}
+	result(is("a held DPU", runners[0].dpu->instructions, mine), "a held DPU does not run");
+	pim_runner_release(&runners[0]);
+	for (int n = 0; n < 2; n++) {
+		pim_runner_fini(&runners[n]);
+		pim_dpu_destroy(runners[n].dpu);
+	}
+	pim_pool_destroy(pool);
+}
+
 /* --- state ---------------------------------------------------------------------------------- */
 
 struct store {
@@ -437,7 +485,9 @@ static void scrubbing(void)
 		struct pim_dpu dpu;
 
 		pim_rank_peek(s.backend.rank, n, &dpu);
-		ok = ok && !dpu.run && !dpu.instructions && !dpu.atomic[0] && !dpu.threads[3].r[2];
+		ok = ok && !dpu.run && !dpu.instructions && !dpu.threads[3].r[2];
+		for (int k = 0; k < PIM_NR_ATOMIC_BITS / 64; k++)
+			ok = ok && !dpu.atomic[k];
 	}
 	result(ok, "registers, bits and counters too");
 	free(a.bytes);
@@ -547,6 +597,95 @@ static void device(void)
 	end(&s);
 	pim_rank_destroy(fake_rank);
 	result(!fake_opens, "device: closed");
+}
+
+/* --- a rank that fails ------------------------------------------------------------------ */
+
+/* What goes wrong at which call, counted from the first. */
+enum trouble { TROUBLE_ERROR, TROUBLE_SILENT, TROUBLE_PAYLOAD };
+
+static struct {
+	enum trouble what;
+	unsigned int at, calls;
+	struct pim_backend inner;
+} trouble;
+
+static int bad_commit(struct pim_backend *b, const uint64_t commands[PIM_RANK_NR_CIS])
+{
+	(void)b;
+	if (trouble.what == TROUBLE_ERROR && trouble.calls >= trouble.at)
+		return -EIO;
+	return trouble.inner.ops->commit(&trouble.inner, commands);
+}
+
+static int bad_update(struct pim_backend *b, uint64_t results[PIM_RANK_NR_CIS])
+{
+	int status = trouble.inner.ops->update(&trouble.inner, results);
+
+	(void)b;
+	if (trouble.calls++ < trouble.at)
+		return status;
+	/* from now on interface 3 says nothing, or one bit of all that it says is wrong */
+	if (trouble.what == TROUBLE_SILENT)
+		results[3] = 0;
+	else if (trouble.what == TROUBLE_PAYLOAD)
+		results[3] ^= 1;
+	return status;
+}
+
+static int no_transfer(struct pim_backend *b, const struct pim_matrix *m)
+{
+	(void)b;
+	(void)m;
+	return -EIO;
+}
+
+static void bad_close(struct pim_backend *b)
+{
+	(void)b;
+	pim_backend_close(&trouble.inner);
+}
+
+static const struct pim_backend_ops bad_ops = {
+	.name = "trouble", .commit = bad_commit, .update = bad_update,
+	.write = no_transfer, .read = no_transfer, .close = bad_close,
+};
+
+/* A reset ends with a message when anything goes wrong on the way, never with a hang. */
+static void troubles(void)
+{
+	static const char *const names[] = {
+		"a rank whose calls fail", "a rank that falls silent", "a rank that answers wrongly"
+	};
+	struct pim_rank_config small = { .threads = 1, .dpu = { .mram_size = PIM_MRAM_CHUNK } };
+	unsigned int calls = 0;
+
+	for (unsigned int what = 0; what < 3; what++) {
+		unsigned int refused = 0, tried = 0;
+		bool ok = true;
+
+		/* the first time nothing goes wrong: how many calls does it make? */
+		for (unsigned int n = what ? 1 : 0; n < 18; n++) {
+			unsigned int at = n ? (n - 1) * calls / 18 : ~0u;
+			struct pim_backend backend = { .ops = &bad_ops };
+			struct ax_msg msg = { "" };
+			struct pim_host host;
+
+			trouble.what = (enum trouble)what;
+			trouble.at = at;
+			trouble.calls = 0;
+			ok = ok && !pim_backend_emulator(&trouble.inner, &small, &msg);
+			tried += n != 0;
+			if (pim_host_reset(&host, &backend, 64, &msg)) {
+				refused++;
+				ok = ok && n && strstr(msg.text, "trouble: ");
+			}
+			pim_backend_close(&backend);
+			if (!n)
+				calls = trouble.calls;
+		}
+		result(is("refused", refused, tried) && ok, names[what]);
+	}
 }
 
 /* --- control interfaces ---------------------------------------------------------------- */
@@ -666,14 +805,16 @@ static void interface(void)
 int main(void)
 {
 	setlinebuf(stdout);
-	printf("KTAP version 1\n1..29\n");
+	printf("KTAP version 1\n1..33\n");
 	transfers();
 	running();
 	from_threads();
+	holding();
 	move_running();
 	wrong_states();
 	scrubbing();
 	device();
+	troubles();
 	interface();
 	return failures != 0;
 }

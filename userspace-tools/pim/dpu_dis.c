@@ -68,7 +68,7 @@ static int words(const struct ax_args *args)
 static void labels(const struct pim_program *p, uint32_t vma)
 {
 	for (uint32_t n = 0; n < p->nr_symbols; n++) {
-		if (p->symbols[n].value == vma)
+		if (p->symbols[n].value == vma && !p->symbols[n].absolute)
 			printf("%s:\n", p->symbols[n].name);
 	}
 }
@@ -78,9 +78,9 @@ static void symbols(const struct pim_program *p)
 	for (uint32_t n = 0; n < p->nr_symbols; n++) {
 		const struct pim_symbol *s = &p->symbols[n];
 		uint32_t at = s->value;
-		enum pim_space space = pim_elf_space(s->value, &at);
+		enum pim_space space = s->absolute ? PIM_SPACE_NONE : pim_elf_space(s->value, &at);
 
-		printf("%-11s %8u %8u %s %s\n", pim_space_name(space),
+		printf("%-11s %8u %8u %s %s\n", s->absolute ? "constant" : pim_space_name(space),
 		       space == PIM_SPACE_IRAM ? at / 8 : at, s->size, s->global ? "g" : "l",
 		       s->name);
 	}

@@ -117,25 +117,26 @@ int pim_asm_add(struct pim_asm *as, const char *name, const char *text, size_t s
 static int emit(struct pim_asm *as, const void *bytes, uint32_t size)
 {
 	struct pim_asm_buffer *b = &as->sections[as->section];
+	bool empty = as->section == PIM_ASM_BSS || as->section == PIM_ASM_MRAM_NOINIT ||
+		     as->section == PIM_ASM_ATOMIC;
 	uint32_t at = as->at[as->section];
 
 	if (size > PIM_ASM_SECTION_MAX - at)
 		return pim_asm_fail(as, "the section is larger than %u MiB",
 				    PIM_ASM_SECTION_MAX >> 20);
-	if (bytes && (as->section == PIM_ASM_BSS || as->section == PIM_ASM_MRAM_NOINIT ||
-		      as->section == PIM_ASM_ATOMIC))
+	if (bytes && empty)
 		return pim_asm_fail(as, "this section holds no bytes, only .space");
 	as->at[as->section] = at + size;
 	if (as->pass == 1) {
 		b->size = at + size;
 		return 0;
 	}
-	if (!b->bytes && b->size) {
+	if (!b->bytes && b->size && !empty) {
 		b->bytes = calloc(1, b->size);
 		if (!b->bytes)
 			return pim_asm_fail(as, "out of memory");
 	}
-	if (bytes && at + size <= b->size)
+	if (bytes && b->bytes && at + size <= b->size)
 		memcpy(b->bytes + at, bytes, size);
 	return 0;
 }
@@ -290,6 +291,7 @@ static int do_section(struct pim_asm *as, const char *p)
 		int section;
 	} names[] = {
 		{ ".mram.noinit", PIM_ASM_MRAM_NOINIT }, { ".mram", PIM_ASM_MRAM },
+		{ ".host", PIM_ASM_HOST }, { ".data.__sys_host", PIM_ASM_HOST },
 		{ ".text", PIM_ASM_TEXT }, { ".data", PIM_ASM_DATA }, { ".rodata", PIM_ASM_DATA },
 		{ ".bss", PIM_ASM_BSS }, { ".atomic", PIM_ASM_ATOMIC },
 	};
@@ -306,7 +308,7 @@ static int do_section(struct pim_asm *as, const char *p)
 			return 0;
 		}
 	}
-	return pim_asm_fail(as, "unknown section '%.*s' (.text, .data, .bss, .mram, .mram.noinit, .atomic)",
+	return pim_asm_fail(as, "unknown section '%.*s' (.text, .data, .host, .bss, .mram, .mram.noinit, .atomic)",
 			    (int)length, p);
 }
 
@@ -325,6 +327,7 @@ static int do_global(struct pim_asm *as, const char *p)
 		if (!s)
 			return -1;
 		s->global = true;
+		s->exported = true;
 		p = skip(p + length);
 	} while (*p == ',' && *p++);
 	return end_of_line(as, p);
@@ -375,7 +378,8 @@ static int directive(struct pim_asm *as, const char *name, size_t length, const 
 		int value;
 	} known[] = {
 		{ ".text", 'S', PIM_ASM_TEXT }, { ".data", 'S', PIM_ASM_DATA },
-		{ ".bss", 'S', PIM_ASM_BSS }, { ".mram", 'S', PIM_ASM_MRAM },
+		{ ".host", 'S', PIM_ASM_HOST }, { ".bss", 'S', PIM_ASM_BSS },
+		{ ".mram", 'S', PIM_ASM_MRAM },
 		{ ".atomic", 'S', PIM_ASM_ATOMIC }, { ".section", 's', 0 },
 		{ ".global", 'g', 0 }, { ".globl", 'g', 0 },
 		{ ".byte", 'v', 1 }, { ".half", 'v', 2 }, { ".short", 'v', 2 }, { ".word", 'v', 4 },

@@ -2,7 +2,7 @@
 /*
  * Where the sections go, and the executable.
  *
- * WRAM: .data, then .bss. MRAM: .mram, then .mram.noinit; behind that is the
+ * WRAM: .data, .host, then .bss. MRAM: .mram, then .mram.noinit; behind that is the
  * heap, whose symbol the SDK's programs and loaders know.
  */
 #include <stdlib.h>
@@ -13,21 +13,54 @@
 #include "pim_elf.h"
 
 #define HEAP	"__sys_used_mram_end"
+#define TASKLETS "NR_TASKLETS"
 
 static uint32_t up(uint32_t value)
 {
 	return (value + 7) & ~7u;
 }
 
+static uint32_t wram_used(const struct pim_asm *as)
+{
+	return up(as->sections[PIM_ASM_DATA].size) + up(as->sections[PIM_ASM_HOST].size) +
+	       up(as->sections[PIM_ASM_BSS].size);
+}
+
+/*
+ * The SDK's loader wants to know how many tasklets a program has: its own
+ * constant of that name, in whichever source, or as many as there are.
+ */
+static void say_tasklets(struct pim_asm *as)
+{
+	struct pim_asm_symbol *found = NULL;
+
+	for (int n = 0; n < PIM_ASM_BUCKETS; n++) {
+		for (struct pim_asm_symbol *s = as->symbols[n]; s; s = s->next) {
+			if (!strcmp(s->name, TASKLETS) && s->defined && (!found || s->exported))
+				found = s;
+		}
+	}
+	if (!found && !pim_asm_set(as, TASKLETS, strlen(TASKLETS), -1, PIM_NR_THREADS))
+		found = pim_asm_symbol(as, TASKLETS, strlen(TASKLETS));
+	if (found)
+		found->exported = true;
+}
+
+static bool is_written(const struct pim_asm_symbol *s)
+{
+	return s->defined && (s->written || s->exported);
+}
+
 void pim_asm_place(struct pim_asm *as)
 {
 	struct pim_asm_buffer *s = as->sections;
-	uint32_t wram = up(s[PIM_ASM_DATA].size) + up(s[PIM_ASM_BSS].size);
+	uint32_t wram = wram_used(as);
 	uint32_t mram = up(s[PIM_ASM_MRAM].size) + up(s[PIM_ASM_MRAM_NOINIT].size);
 
 	as->vma[PIM_ASM_TEXT] = PIM_VMA_IRAM;
 	as->vma[PIM_ASM_DATA] = PIM_VMA_WRAM;
-	as->vma[PIM_ASM_BSS] = PIM_VMA_WRAM + up(s[PIM_ASM_DATA].size);
+	as->vma[PIM_ASM_HOST] = PIM_VMA_WRAM + up(s[PIM_ASM_DATA].size);
+	as->vma[PIM_ASM_BSS] = as->vma[PIM_ASM_HOST] + up(s[PIM_ASM_HOST].size);
 	as->vma[PIM_ASM_MRAM] = PIM_VMA_MRAM;
 	as->vma[PIM_ASM_MRAM_NOINIT] = PIM_VMA_MRAM + up(s[PIM_ASM_MRAM].size);
 	as->vma[PIM_ASM_ATOMIC] = PIM_VMA_ATOMIC;
@@ -35,7 +68,7 @@ void pim_asm_place(struct pim_asm *as)
 		pim_asm_fail(as, "%u instructions, but IRAM holds %u", s[PIM_ASM_TEXT].size / 8,
 			     PIM_IRAM_SIZE);
 	if (wram > PIM_WRAM_SIZE)
-		pim_asm_fail(as, "%u bytes of .data and .bss, but WRAM holds %u", wram,
+		pim_asm_fail(as, "%u bytes of .data, .host and .bss, but WRAM holds %u", wram,
 			     PIM_WRAM_SIZE);
 	if (mram > PIM_MRAM_SIZE)
 		pim_asm_fail(as, "%u bytes of .mram, but MRAM holds %u", mram, PIM_MRAM_SIZE);
@@ -46,6 +79,7 @@ void pim_asm_place(struct pim_asm *as)
 	if (!pim_asm_lookup(as, HEAP, strlen(HEAP)))
 		pim_asm_set(as, HEAP, strlen(HEAP), PIM_ASM_MRAM_NOINIT,
 			    up(s[PIM_ASM_MRAM_NOINIT].size));
+	say_tasklets(as);
 }
 
 void pim_asm_sizes(const struct pim_asm *as, uint32_t *insns, uint32_t *wram, uint32_t *mram)
@@ -53,7 +87,7 @@ void pim_asm_sizes(const struct pim_asm *as, uint32_t *insns, uint32_t *wram, ui
 	const struct pim_asm_buffer *s = as->sections;
 
 	*insns = s[PIM_ASM_TEXT].size / 8;
-	*wram = up(s[PIM_ASM_DATA].size) + up(s[PIM_ASM_BSS].size);
+	*wram = wram_used(as);
 	*mram = up(s[PIM_ASM_MRAM].size) + up(s[PIM_ASM_MRAM_NOINIT].size);
 }
 
@@ -88,7 +122,7 @@ static void guess_sizes(struct pim_symbol *symbols, unsigned int count,
 	for (unsigned int n = 0; n < count; n++) {
 		uint32_t end = 0;
 
-		if (symbols[n].size)
+		if (symbols[n].size || symbols[n].absolute)
 			continue;
 		for (int k = 0; k < PIM_ASM_NR_SECTIONS; k++) {
 			if (symbols[n].value >= sections[k].vma &&
@@ -96,7 +130,8 @@ static void guess_sizes(struct pim_symbol *symbols, unsigned int count,
 				end = sections[k].vma + sections[k].size;
 		}
 		for (unsigned int k = 0; k < count; k++) {
-			if (symbols[k].value > symbols[n].value && symbols[k].value < end)
+			if (!symbols[k].absolute && symbols[k].value > symbols[n].value &&
+			    symbols[k].value < end)
 				end = symbols[k].value;
 		}
 		symbols[n].size = end ? end - symbols[n].value : 0;
@@ -106,7 +141,7 @@ static void guess_sizes(struct pim_symbol *symbols, unsigned int count,
 int pim_asm_write(const struct pim_asm *as, FILE *to)
 {
 	static const char *const names[PIM_ASM_NR_SECTIONS] = {
-		".text", ".data", ".bss", ".mram", ".mram.noinit", ".atomic"
+		".text", ".data", ".data.__sys_host", ".bss", ".mram", ".mram.noinit", ".atomic"
 	};
 	struct pim_out_section sections[PIM_ASM_NR_SECTIONS];
 	struct pim_symbol *symbols;
@@ -118,14 +153,13 @@ int pim_asm_write(const struct pim_asm *as, FILE *to)
 
 		sections[n] = (struct pim_out_section) {
 			.name = names[n], .vma = as->vma[n], .size = s->size,
-			.bytes = n == PIM_ASM_TEXT || n == PIM_ASM_DATA || n == PIM_ASM_MRAM ?
-				 s->bytes : NULL,
+			.bytes = s->bytes,
 			.code = n == PIM_ASM_TEXT,
 		};
 	}
 	for (int n = 0; n < PIM_ASM_BUCKETS; n++) {
 		for (const struct pim_asm_symbol *s = as->symbols[n]; s; s = s->next)
-			count += s->defined && s->written;
+			count += is_written(s);
 	}
 	symbols = calloc(count ? count : 1, sizeof(*symbols));
 	if (!symbols)
@@ -133,11 +167,14 @@ int pim_asm_write(const struct pim_asm *as, FILE *to)
 	count = 0;
 	for (int n = 0; n < PIM_ASM_BUCKETS; n++) {
 		for (const struct pim_asm_symbol *s = as->symbols[n]; s; s = s->next) {
-			if (!s->defined || !s->written)
+			if (!is_written(s))
 				continue;
 			symbols[count++] = (struct pim_symbol) {
-				.name = s->name, .size = s->size, .global = s->global,
-				.value = as->vma[s->section] + (uint32_t)s->value,
+				.name = s->name, .size = s->size,
+				.global = s->global || s->exported,
+				.absolute = s->section < 0,
+				.value = s->section < 0 ? (uint32_t)s->value :
+					 as->vma[s->section] + (uint32_t)s->value,
 			};
 		}
 	}

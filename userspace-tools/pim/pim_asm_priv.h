@@ -15,8 +15,14 @@
 #define PIM_ASM_SECTION_MAX	(128u << 20)	/* bytes */
 
 enum pim_asm_section {
-	PIM_ASM_TEXT, PIM_ASM_DATA, PIM_ASM_BSS, PIM_ASM_MRAM, PIM_ASM_MRAM_NOINIT,
-	PIM_ASM_ATOMIC, PIM_ASM_NR_SECTIONS
+	PIM_ASM_TEXT,
+	PIM_ASM_DATA,
+	PIM_ASM_HOST,		/* data that the SDK lets hosts find by name */
+	PIM_ASM_BSS,
+	PIM_ASM_MRAM,
+	PIM_ASM_MRAM_NOINIT,
+	PIM_ASM_ATOMIC,
+	PIM_ASM_NR_SECTIONS
 };
 
 struct pim_asm_symbol {
@@ -29,7 +35,8 @@ struct pim_asm_symbol {
 	int64_t value;		/* offset in the section in bytes, or the constant */
 	uint32_t size;
 	bool defined;
-	bool written;		/* into the executable: no constants, no .L names */
+	bool written;		/* into the executable: no .L names, no private constants */
+	bool exported;		/* .global stood before it */
 };
 
 struct pim_asm_source {

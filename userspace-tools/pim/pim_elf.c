@@ -137,6 +137,7 @@ static int read_symbols(struct pim_program *p, const Elf32_Ehdr *header, struct 
 		s->value = le32toh(sym.st_value);
 		s->size = le32toh(sym.st_size);
 		s->global = ELF32_ST_BIND(sym.st_info) != STB_LOCAL;
+		s->absolute = le16toh(sym.st_shndx) == SHN_ABS;
 		p->nr_symbols++;
 	}
 	return 0;

@@ -37,6 +37,7 @@ struct pim_symbol {
 	uint32_t value;		/* address in the executable */
 	uint32_t size;		/* 0: unknown */
 	bool global;
+	bool absolute;		/* a constant, no address */
 };
 
 struct pim_program {

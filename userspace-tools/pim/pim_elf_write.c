@@ -12,6 +12,17 @@
 #include "pim_elf.h"
 
 #define SECTIONS_MAX	16
+#define SHT_ATTRIBUTES	0x70000003u	/* SHT_LOPROC + 3, as the SDK's linker has it */
+
+/*
+ * Build attributes in the usual form: newer loaders of the SDK refuse a program
+ * that does not say which instruction set it is for.
+ */
+static const uint8_t attributes[] = {
+	'A', 20, 0, 0, 0, 'u', 'p', 'm', 'e', 'm', 0,	/* version, length, whose they are */
+	1, 10, 0, 0, 0,					/* of the file: length */
+	5, 'v', '1', 'A', 0,				/* name of the processor */
+};
 
 /* A growing file. */
 struct image {
@@ -42,12 +53,16 @@ static uint32_t append(struct image *i, const void *bytes, size_t size, size_t a
 	return (uint32_t)at;
 }
 
+/* The section that holds an address, else one that ends there: labels stand behind things, too. */
 static uint16_t section_of(uint32_t value, const struct pim_out_section *sections,
 			   unsigned int count)
 {
 	for (unsigned int n = 0; n < count; n++) {
-		if (value >= sections[n].vma && value - sections[n].vma <= sections[n].size &&
-		    (sections[n].size || value == sections[n].vma))
+		if (value >= sections[n].vma && value - sections[n].vma < sections[n].size)
+			return (uint16_t)(n + 1);
+	}
+	for (unsigned int n = count; n-- > 0;) {
+		if (value >= sections[n].vma && value - sections[n].vma == sections[n].size)
 			return (uint16_t)(n + 1);
 	}
 	return SHN_ABS;
@@ -62,7 +77,8 @@ static void put_symbols(struct image *i, const struct pim_out_section *sections,
 
 	table->sh_offset = htole32(append(i, &none, sizeof(none), 4));
 	for (unsigned int n = 0; n < nr_symbols; n++) {
-		uint16_t section = section_of(symbols[n].value, sections, nr_sections);
+		uint16_t section = symbols[n].absolute ? SHN_ABS :
+				   section_of(symbols[n].value, sections, nr_sections);
 		bool code = section != SHN_ABS && sections[section - 1].code;
 		Elf32_Sym sym = {
 			.st_name = htole32(name),
@@ -94,10 +110,12 @@ static void put_symbols(struct image *i, const struct pim_out_section *sections,
 int pim_elf_write(FILE *to, const struct pim_out_section *sections, unsigned int nr_sections,
 		  const struct pim_symbol *symbols, unsigned int nr_symbols)
 {
-	static const char *const last_names[3] = { ".symtab", ".strtab", ".shstrtab" };
-	Elf32_Shdr headers[SECTIONS_MAX + 4] = { 0 };
+	static const char *const last_names[4] = {
+		".dpu.attributes", ".symtab", ".strtab", ".shstrtab"
+	};
+	Elf32_Shdr headers[SECTIONS_MAX + 5] = { 0 };
 	Elf32_Phdr segments[SECTIONS_MAX] = { 0 };
-	unsigned int total = nr_sections + 4, loads = 0;
+	unsigned int total = nr_sections + 5, last = nr_sections + 1, loads = 0;
 	struct image i = { 0 };
 	uint32_t name = 1;
 	Elf32_Ehdr header = {
@@ -144,13 +162,17 @@ int pim_elf_write(FILE *to, const struct pim_out_section *sections, unsigned int
 			.p_align = htole32(8),
 		};
 	}
-	put_symbols(&i, sections, nr_sections, symbols, nr_symbols, &headers[nr_sections + 1],
-		    &headers[nr_sections + 2]);
-	headers[nr_sections + 1].sh_link = htole32(nr_sections + 2);
+	headers[last].sh_type = htole32(SHT_ATTRIBUTES);
+	headers[last].sh_offset = htole32(append(&i, attributes, sizeof(attributes), 1));
+	headers[last].sh_size = htole32(sizeof(attributes));
+	headers[last].sh_addralign = htole32(1);
+	put_symbols(&i, sections, nr_sections, symbols, nr_symbols, &headers[last + 1],
+		    &headers[last + 2]);
+	headers[last + 1].sh_link = htole32(last + 2);
 	headers[total - 1].sh_offset = htole32(append(&i, "", 1, 1));
 	for (unsigned int n = 1; n < total; n++) {
 		const char *text = n <= nr_sections ? sections[n - 1].name :
-				   last_names[n - nr_sections - 1];
+				   last_names[n - last];
 
 		headers[n].sh_name = htole32(name);
 		name += (uint32_t)strlen(text) + 1;

@@ -285,6 +285,8 @@ int pim_host_load(struct pim_host *h, const struct pim_program *p, struct ax_msg
 static int place(const struct pim_symbol *s, uint32_t offset, uint32_t *size, uint32_t *at,
 		 enum pim_space *space, struct ax_msg *msg)
 {
+	if (s->absolute)
+		return ax_fail(msg, "'%s' is a constant, no variable", s->name);
 	*space = pim_elf_space(s->value, at);
 	if (*space != PIM_SPACE_WRAM && *space != PIM_SPACE_MRAM)
 		return ax_fail(msg, "'%s' is in %s: only WRAM and MRAM can be read and written",

@@ -9,6 +9,8 @@
 
 #include "pim_rank_priv.h"
 
+#define AT_ONCE	2048	/* instructions: some microseconds */
+
 static void hold_dpu(void *owner, unsigned int index)
 {
 	struct pim_rank *rank = owner;
@@ -16,11 +18,19 @@ static void hold_dpu(void *owner, unsigned int index)
 	pim_runner_hold(&rank->runners[index]);
 }
 
+/*
+ * A DPU that was just started runs a little at once: hosts ask only a few times
+ * whether short programs have ended, and in hardware they have. The rest is the
+ * pool's, which may be busy.
+ */
 static void release_dpu(void *owner, unsigned int index)
 {
 	struct pim_rank *rank = owner;
+	struct pim_runner *runner = &rank->runners[index];
 
-	pim_runner_release(&rank->runners[index]);
+	if (!runner->queued)
+		pim_dpu_run(runner->dpu, AT_ONCE);
+	pim_runner_release(runner);
 }
 
 static int make_dpus(struct pim_rank *rank, const struct pim_rank_config *config)

@@ -61,7 +61,8 @@ all_done:
 	release	zero, lock, nz, . + 1
 	stop
 
-	.data
+	// what the host reads and writes by name
+	.host
 	.align 8
 	.global nr_blocks
 nr_blocks:
