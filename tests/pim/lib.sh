@@ -168,10 +168,14 @@ pins()
 
 # --- processes and time ----------------------------------------------------------
 
-# wait_until SECONDS COMMAND...: until it succeeds; fails after that time
+# How many times longer than on an idle machine one waits for what must come.
+slow=3
+[ -z "${ANNEX_DEBUG:-}" ] || slow=10
+
+# wait_until SECONDS COMMAND...: until it succeeds; fails after that time (times $slow)
 wait_until()
 {
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * slow * 1000000))
 	shift
 	until "$@"; do
 		((${EPOCHREALTIME/[.,]/} < end)) || return 1

@@ -59,7 +59,7 @@ says_no()
 
 hang()
 {
-	provide --deadline 500
+	provide --deadline 2500
 	client command 4 EIO
 	gone 3
 	become 0 faulty
@@ -126,7 +126,7 @@ die_idle()
 	local i
 
 	for ((i = 0; i < $(times 10); i++)); do
-		start_provider --reset-ms $((i ? 100 : 2000))	# scrubbing
+		start_provider --reset-ms $((i ? 100 : 8000))	# scrubbing
 		[ "$i" -ne 0 ] || state_is 0 scrubbing || fail "$(states)"
 		kill -KILL "$provider"
 		reap "$provider"
@@ -238,7 +238,7 @@ canary()
 # Opening a rank that is being cleaned waits for it.
 open_waits()
 {
-	provide --reset-ms 700
+	provide --reset-ms 3000
 	client fill 4096 1
 	state_is 0 scrubbing || state_is 0 draining || fail "$(states)"
 	client clean

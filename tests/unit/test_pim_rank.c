@@ -599,6 +599,95 @@ static void device(void)
 	result(!fake_opens, "device: closed");
 }
 
+/* --- a rank that fails ------------------------------------------------------------------ */
+
+/* What goes wrong at which call, counted from the first. */
+enum trouble { TROUBLE_ERROR, TROUBLE_SILENT, TROUBLE_PAYLOAD };
+
+static struct {
+	enum trouble what;
+	unsigned int at, calls;
+	struct pim_backend inner;
+} trouble;
+
+static int bad_commit(struct pim_backend *b, const uint64_t commands[PIM_RANK_NR_CIS])
+{
+	(void)b;
+	if (trouble.what == TROUBLE_ERROR && trouble.calls >= trouble.at)
+		return -EIO;
+	return trouble.inner.ops->commit(&trouble.inner, commands);
+}
+
+static int bad_update(struct pim_backend *b, uint64_t results[PIM_RANK_NR_CIS])
+{
+	int status = trouble.inner.ops->update(&trouble.inner, results);
+
+	(void)b;
+	if (trouble.calls++ < trouble.at)
+		return status;
+	/* from now on interface 3 says nothing, or one bit of all that it says is wrong */
+	if (trouble.what == TROUBLE_SILENT)
+		results[3] = 0;
+	else if (trouble.what == TROUBLE_PAYLOAD)
+		results[3] ^= 1;
+	return status;
+}
+
+static int no_transfer(struct pim_backend *b, const struct pim_matrix *m)
+{
+	(void)b;
+	(void)m;
+	return -EIO;
+}
+
+static void bad_close(struct pim_backend *b)
+{
+	(void)b;
+	pim_backend_close(&trouble.inner);
+}
+
+static const struct pim_backend_ops bad_ops = {
+	.name = "trouble", .commit = bad_commit, .update = bad_update,
+	.write = no_transfer, .read = no_transfer, .close = bad_close,
+};
+
+/* A reset ends with a message when anything goes wrong on the way, never with a hang. */
+static void troubles(void)
+{
+	static const char *const names[] = {
+		"a rank whose calls fail", "a rank that falls silent", "a rank that answers wrongly"
+	};
+	struct pim_rank_config small = { .threads = 1, .dpu = { .mram_size = PIM_MRAM_CHUNK } };
+	unsigned int calls = 0;
+
+	for (unsigned int what = 0; what < 3; what++) {
+		unsigned int refused = 0, tried = 0;
+		bool ok = true;
+
+		/* the first time nothing goes wrong: how many calls does it make? */
+		for (unsigned int n = what ? 1 : 0; n < 18; n++) {
+			unsigned int at = n ? (n - 1) * calls / 18 : ~0u;
+			struct pim_backend backend = { .ops = &bad_ops };
+			struct ax_msg msg = { "" };
+			struct pim_host host;
+
+			trouble.what = (enum trouble)what;
+			trouble.at = at;
+			trouble.calls = 0;
+			ok = ok && !pim_backend_emulator(&trouble.inner, &small, &msg);
+			tried += n != 0;
+			if (pim_host_reset(&host, &backend, 64, &msg)) {
+				refused++;
+				ok = ok && n && strstr(msg.text, "trouble: ");
+			}
+			pim_backend_close(&backend);
+			if (!n)
+				calls = trouble.calls;
+		}
+		result(is("refused", refused, tried) && ok, names[what]);
+	}
+}
+
 /* --- control interfaces ---------------------------------------------------------------- */
 
 static struct pim_ci ci;
@@ -716,7 +805,7 @@ static void interface(void)
 int main(void)
 {
 	setlinebuf(stdout);
-	printf("KTAP version 1\n1..30\n");
+	printf("KTAP version 1\n1..33\n");
 	transfers();
 	running();
 	from_threads();
@@ -725,6 +814,7 @@ int main(void)
 	wrong_states();
 	scrubbing();
 	device();
+	troubles();
 	interface();
 	return failures != 0;
 }
