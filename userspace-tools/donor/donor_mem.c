@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #define _GNU_SOURCE
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +253,13 @@ void donor_mem_exit(struct donor_mem *mem)
 	close(mem->event);
 }
 
+/* The number behind a key of /proc/meminfo, if the line has that key. */
+static void number(const char *line, const char *key, uint64_t *value)
+{
+	if (!strncmp(line, key, strlen(key)))
+		*value = strtoull(line + strlen(key), NULL, 10);
+}
+
 uint64_t donor_mem_available(bool huge)
 {
 	uint64_t kb = 0, pages = 0, page_kb = 0;
@@ -261,9 +267,9 @@ uint64_t donor_mem_available(bool huge)
 	char line[128];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		sscanf(line, "MemAvailable: %" SCNu64 " kB", &kb);
-		sscanf(line, "HugePages_Free: %" SCNu64, &pages);
-		sscanf(line, "Hugepagesize: %" SCNu64 " kB", &page_kb);
+		number(line, "MemAvailable:", &kb);
+		number(line, "HugePages_Free:", &pages);
+		number(line, "Hugepagesize:", &page_kb);
 	}
 	if (f)
 		fclose(f);
