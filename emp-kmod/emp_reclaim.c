@@ -286,7 +286,7 @@ static void emp_reclaim_run(struct emp_region *r)
 	u64 failed = emp_stats_sum(r, EMP_C_wb_error), errors;
 	u64 since = current->se.sum_exec_runtime;	/* the last sleep or success */
 	u64 looked = 0;		/* at so many blocks, in vain */
-	u32 vain = 0;
+	u32 vain = 0, ms;
 
 	while (!kthread_should_stop()) {
 		long want = READ_ONCE(r->high_free) - emp_free_pages(r) -
@@ -318,8 +318,8 @@ static void emp_reclaim_run(struct emp_region *r)
 			continue;
 		}
 		/* Nothing to be had now: writes must end, pins go, or time pass. */
-		schedule_timeout_interruptible(msecs_to_jiffies(
-			emp_vain_ms(vain, current->se.sum_exec_runtime - since)));
+		ms = emp_vain_ms(vain, current->se.sum_exec_runtime - since);
+		schedule_timeout_interruptible(msecs_to_jiffies(ms));
 		since = current->se.sum_exec_runtime;
 		if (emp_free_pages(r) >= READ_ONCE(r->low_free))
 			return;
