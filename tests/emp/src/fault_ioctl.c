@@ -314,11 +314,18 @@ static int make(struct request *q, const char *name)
 	return fd;
 }
 
+/* DESTROY itself waits 5 s at most, and a slow kernel with 64 tiers takes longer. */
 static void region_gone(int fd, const char *name)
 {
+	char path[64];
+	int i;
+
 	close(fd);
 	if (destroy(name))
 		printf("# destroy %s: %s\n", name, strerror(errno));
+	snprintf(path, sizeof(path), SYSFS "/%s", name);
+	for (i = 0; i < 600 && !access(path, F_OK); i++)
+		usleep(100000);
 }
 
 static void duplicates(struct request *q)
