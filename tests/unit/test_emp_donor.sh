@@ -52,7 +52,6 @@ says 'no size' 2 'is no size' -s "$socket" resize much
 says 'nobody there' 1 'no emp-donor runs there' -s "$socket" status
 says 'no configuration' 1 'No such file' -C "$tmp/none"
 says 'no key file' 1 'no key-file' "${run[@]}" -m 128
-says 'a key file that is not there' 1 'emp-donor key add makes one' "${run[@]}" -m 128 -k "$tmp/none"
 says 'a key' 0 '' key add "$tmp/keys" host1 --quota 1G
 says 'a key twice' 1 'is there already' key add "$tmp/keys" host1
 says 'a bad name' 1 'a name is' key add "$tmp/keys" 'a b'
