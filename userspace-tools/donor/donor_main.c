@@ -377,6 +377,8 @@ static int run_daemon(const struct ax_args *args)
 	d.started = donor_now();
 	if (settings(&d.conf, args, &msg))
 		return ax_error("%s", msg.text);
+	if (donor_net_check_device(d.conf.device, &msg))	/* before it takes memory */
+		return ax_error("%s", msg.text);
 	available = donor_mem_available(d.conf.huge);
 	if (available && d.conf.memory > available) {
 		char a[AX_HUMAN], b[AX_HUMAN];

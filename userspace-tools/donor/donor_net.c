@@ -225,7 +225,7 @@ static int listen_all(struct donor_net *net, struct ax_msg *msg)
 }
 
 /* A device that is named but not there is a mistake worth a word at the start. */
-static int check_device(const char *name, struct ax_msg *msg)
+int donor_net_check_device(const char *name, struct ax_msg *msg)
 {
 	struct ibv_device **list;
 	bool found = !*name;
@@ -250,8 +250,6 @@ int donor_net_init(struct donor_net *net, const struct donor_conf *conf, struct 
 	net->conf = conf;
 	net->core = core;
 	net->epoll = epoll;
-	if (check_device(conf->device, msg))
-		return -1;
 	net->channel = rdma_create_event_channel();
 	if (!net->channel || watch(net, net->channel->fd))
 		return ax_fail(msg, "RDMA CM: %s (modprobe rdma_ucm)", strerror(errno));

@@ -77,6 +77,8 @@ struct donor_net {
 	int epoll;		/* file descriptors of devices are added to it */
 };
 
+/* Is there an RDMA device of that name ("": any)? Else -1 with a reason. */
+int donor_net_check_device(const char *name, struct ax_msg *msg);
 /* Listen as @conf says. */
 int donor_net_init(struct donor_net *net, const struct donor_conf *conf, struct donor_core *core,
 		   int epoll, struct ax_msg *msg);
