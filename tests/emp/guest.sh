@@ -7,7 +7,7 @@
 # lab: --kernel 6.12 --smp 1 --mem 3G --nvme 2G
 # time: 1200
 #
-# ci: no two-guests, live-limit-small-64k and readers-no-async were not seen green
+# ci: no nested guests need a quarter of an hour, and a machine that does little else
 # shellcheck disable=SC2317 # cases are called by t_run
 set -u
 # shellcheck source=tests/emp/lib.sh

@@ -498,7 +498,7 @@ int hypersio_explore(const struct ax_args *args)
 		ret = ax_error("stopped after %zu of %zu runs: the same command goes on",
 			       x.sweep.runs - x.nr_todo + x.done, x.sweep.runs);
 	if (!ret)
-		printf("%zu runs: %s/results.csv, results.json\n", x.sweep.runs, x.dir);
+		printf("%zu runs: results.csv and results.json in %s\n", x.sweep.runs, x.dir);
 	hs_sweep_free(&x.sweep);
 	free(x.run);
 	free(x.todo);

@@ -440,7 +440,8 @@ static int output_name(const struct ax_args *args, char out[PATH_MAX])
 		if (dot && (!strcmp(dot, ".svg") || !strcmp(dot, ".png")))
 			out[dot - out] = '\0';
 	} else if (!stat(in, &st) && S_ISDIR(st.st_mode)) {
-		len = snprintf(out, PATH_MAX, "%s/plot", in);
+		len = strlen(in);
+		len = snprintf(out, PATH_MAX, "%s%splot", in, len && in[len - 1] == '/' ? "" : "/");
 	} else {
 		len = snprintf(out, PATH_MAX, "%s", in);
 		dot = len < PATH_MAX ? strrchr(out, '.') : NULL;
