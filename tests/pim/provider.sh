@@ -74,7 +74,7 @@ hang_killed()
 {
 	provide
 	start_client command 4 EIO
-	sleep 0.2	# nothing tells that the client waits
+	wait_until 10 provider_says withheld || fail "no request: $(</tmp/client.out)"
 	kill -KILL "$client"
 	gone 3
 	become 0 faulty

@@ -103,6 +103,8 @@ static bool commit(struct rank *r, const struct pim_request *req)
 			r->answer[ci] = ANSWER(old);
 			break;
 		case W_HANG:
+			printf("withheld\n");
+			fflush(stdout);
 			return false;
 		case W_DIE:
 			kill(getpid(), SIGKILL);
