@@ -390,6 +390,7 @@ static vm_fault_t emp_fault(struct vm_fault *vmf)
 	u64 start = local_clock(), sub;
 	struct folio *folio;
 	unsigned long until;
+	bool held = false;
 	enum emp_get got;
 	u32 how = 0, ahead = 0;
 	vm_fault_t ret;
@@ -405,6 +406,11 @@ static vm_fault_t emp_fault(struct vm_fault *vmf)
 	began = !(READ_ONCE(r->sub[sub]) & EMP_S_PRESENT);
 again:
 	got = emp_get(r, sub, how, &folio, &until);
+	if (unlikely(got != EMP_GET_OK) && !held) {
+		/* What follows may unlock: then the file, and the region, can go. */
+		emp_region_get(r);
+		held = true;
+	}
 	switch (got) {
 	case EMP_GET_OK:
 		if (!nowait && (began || r->map == EMP_MAP_SMALL))
@@ -473,6 +479,8 @@ again:
 		break;
 	}
 	trace_emp_fault_end(r, sub, (__force unsigned int)ret);
+	if (held)
+		emp_region_put(r);
 	return ret;
 }
 
