@@ -296,13 +296,13 @@ int main(int argc, char **argv)
 	if (control < 0)
 		return ax_error("%s", msg.text);
 	ranks = calloc(opt.ranks, sizeof(*ranks));
-	for (unsigned long i = 0; i < opt.ranks; i++) {
+	for (unsigned long i = 0; i < opt.ranks; i++)
 		add(control, &ranks[i], i);
+	printf("ready\n");	/* first: a thread may end the process */
+	fflush(stdout);
+	for (unsigned long i = 0; i < opt.ranks; i++)
 		if (pthread_create(&thread, NULL, run, &ranks[i]))
 			return ax_error("no thread");
-	}
-	printf("ready\n");
-	fflush(stdout);
 	for (;;)
 		pause();
 }
