@@ -110,9 +110,9 @@ static bool emp_fresh(struct emp_region *r, unsigned long w, struct folio *folio
 
 /*
  * Evict one block that was taken from the policy's queues. Return: pages freed
- * at once; *writes is set if dirty subblocks wait for emp_wb_block().
+ * at once; *writes: pages that wait for emp_wb_block().
  */
-static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, bool *writes)
+static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, long *writes)
 {
 	u64 s, first = emp_first_sub(r, b), end = first + emp_subs_per_block(r);
 	spinlock_t *lock = emp_block_lock(r, b);
@@ -123,7 +123,7 @@ static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, bool *
 	LIST_HEAD(freed);
 	long pages = 0;
 
-	*writes = false;
+	*writes = 0;
 	spin_lock_irqsave(lock, flags);
 	if (!(e->flags & EMP_B_QUEUED) || emp_policy_where(e) != EMP_Q_EVICTING) {
 		/* Discarded since it was picked, perhaps back again: no longer ours. */
@@ -157,14 +157,14 @@ static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, bool *
 		folio->private = (void *)1UL;	/* ours, until emp_wb_folio() is through */
 		atomic_long_sub(folio_nr_pages(folio), &r->dirty);
 		atomic_long_add(folio_nr_pages(folio), &r->wb_pages);
+		*writes += folio_nr_pages(folio);
 		folio_ref_unfreeze(folio, 1);
-		*writes = true;
 	}
 	if (*writes)
 		e->flags |= EMP_B_WRITING;
 	else
 		emp_block_conclude(r, b);
-	trace_emp_evict(r, b, !list_empty(&freed), *writes, busy);
+	trace_emp_evict(r, b, !list_empty(&freed), *writes > 0, busy);
 	spin_unlock_irqrestore(lock, flags);
 
 	if (busy)
@@ -198,9 +198,8 @@ static long emp_reclaim_evict(struct emp_region *r, u32 want, bool force, bool m
 	struct emp_wb wb = { .r = r, .may_wait = may_wait };
 	u32 pick[EMP_BATCH], i, n;
 	struct blk_plug plug;
-	long pages = 0;
+	long pages = 0, writes;
 	u64 rescued;
-	bool writes;
 
 	spin_lock_irq(&r->policy_lock);
 	rescued = r->policy.stats.rescue;
@@ -212,10 +211,9 @@ static long emp_reclaim_evict(struct emp_region *r, u32 want, bool force, bool m
 	blk_start_plug(&plug);
 	for (i = 0; i < n; i++) {
 		pages += emp_evict_block(r, pick[i], false, &writes);
-		if (writes) {
+		if (writes)
 			emp_wb_block(&wb, pick[i]);
-			pages++;
-		}
+		pages += writes;
 	}
 	emp_wb_flush(&wb);
 	blk_finish_plug(&plug);
@@ -256,7 +254,7 @@ void emp_reclaim_help(struct emp_region *r, u32 blocks)
 bool emp_reclaim_direct(struct emp_region *r)
 {
 	unsigned long flags;
-	bool writes;
+	long writes;
 	u32 b, n;
 
 	spin_lock_irqsave(&r->policy_lock, flags);

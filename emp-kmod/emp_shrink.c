@@ -34,9 +34,10 @@ static struct list_lru emp_lru;
 static struct kmem_cache *emp_shrink_cache;
 static annex_shrinker_t emp_shrinker;
 
+/* What is being written goes anyhow. */
 static unsigned long emp_shrinkable(struct emp_region *r)
 {
-	long n = atomic_long_read(&r->resident) - r->limit_min;
+	long n = atomic_long_read(&r->resident) - atomic_long_read(&r->wb_pages) - r->limit_min;
 
 	return n > 0 ? n : 0;
 }

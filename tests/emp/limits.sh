@@ -255,6 +255,33 @@ cgroup_shrinks()	# VARIANT
 	wait_until 5 cgroup_gone
 }
 
+# Asked for all it has, a region gives all but its minimum, also of what is dirty.
+cgroup_reclaims()	# VARIANT
+{
+	local dram mb min before
+
+	cgroup_region "$1" 2000
+	read -r dram mb < <(dram_of "$1")
+	access open map fill 0 $((mb * 256)) 1
+	min=$(attr vm0 dram_min) before=$(resident vm0)
+	(echo 1G >"$cgroup/memory.reclaim") 2>/dev/null || true	# it has not as much
+	wait_until 10 nothing_written || fail "writes do not end"
+	note "$1: resident $before -> $(resident vm0), dram_min $min," \
+		"shrinker freed $(counter vm0 shrinker_freed)"
+	(($(counter vm0 shrinker_freed) > 0)) || fail "nothing was given"
+	(($(resident vm0) >= min - 2 * $(attr vm0 block_size))) ||
+		fail "resident $(resident vm0), far below dram_min $min"
+	access open map check 0 $((mb * 256)) 1
+	destroy vm0
+	wait_until 5 no_regions
+	wait_until 5 cgroup_gone
+}
+
+nothing_written()
+{
+	[ "$(attr vm0 tiers/0/inflight)" -eq 0 ]
+}
+
 # The creator's cgroup may go while the region stays.
 cgroup_removed()
 {
@@ -308,6 +335,7 @@ t_run above-size above_size
 for v in $(on_debug "small-64k huge" "small-64k auto huge"); do
 	t_run "charged-$v" charged "$v"
 	t_run "cgroup-shrinks-$v" cgroup_shrinks "$v"
+	t_run "cgroup-reclaims-$v" cgroup_reclaims "$v"
 done
 t_run cgroup-limit-small cgroup_limit small-64k "$(on_debug 8 16)" outside
 t_run cgroup-limit-small-inside cgroup_limit small-64k "$(on_debug 12 24)" inside
