@@ -84,6 +84,8 @@ static unsigned int emp_wait_state(unsigned int flags)
 
 /*
  * Wait for @sub (or, if @memory, for DRAM) as @vmf's flags allow.
+ * The caller holds the region: with the locks given up its file can go.
+ *
  * Return: VM_FAULT_RETRY, or 0 if the locks are still held and the caller
  * should look again, or an error.
  */
@@ -111,10 +113,8 @@ static vm_fault_t emp_fault_wait(struct emp_region *r, struct vm_fault *vmf, u64
 		if (time_after(until, jiffies + msecs_to_jiffies(10)))
 			until = jiffies + msecs_to_jiffies(10);
 	}
-	if (unlock) {
-		emp_region_get(r);	/* the file can go with the mapping */
-		release_fault_lock(vmf);
-	}
+	if (unlock)
+		release_fault_lock(vmf);	/* the file can go with the mapping: @r is held */
 	if (memory) {
 		emp_count(r, fault_memory);
 		emp_reclaim_waiting(r);
@@ -130,10 +130,8 @@ static vm_fault_t emp_fault_wait(struct emp_region *r, struct vm_fault *vmf, u64
 	}
 	if (ret < 0)
 		emp_count(r, fault_interrupted);
-	if (unlock) {
-		emp_region_put(r);
+	if (unlock)
 		return VM_FAULT_RETRY;
-	}
 	/* Not to be interrupted but by death, and that is seen to by the caller of the fault. */
 	return ret < 0 ? VM_FAULT_SIGBUS : 0;
 }
