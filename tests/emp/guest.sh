@@ -154,15 +154,15 @@ live_limit()	# VARIANT
 }
 
 guest_begin
-for v in huge auto small-64k; do
+for v in $(on_debug auto "huge auto small-64k"); do
 	t_run "memory-$v" memory "$v"
 done
 t_run readers readers small-64k yes
-t_run readers-no-async readers small-64k no
-for v in huge small-64k; do
-	t_run "gives-back-$v" gives_back "$v"
-	t_run "live-limit-$v" live_limit "$v"
-done
+t_not_debug readers-no-async readers small-64k no
+t_not_debug gives-back-huge gives_back huge
+t_run gives-back-small-64k gives_back small-64k
+t_run live-limit-huge live_limit huge
+t_not_debug live-limit-small-64k live_limit small-64k
 t_run balloon balloon small-64k
 t_run two-guests two_guests
 t_end

@@ -218,13 +218,13 @@ migration_ended()
 guest_begin
 modprobe dm-mod
 # A guest that does not know of asynchronous page faults is put to sleep for them.
-t_run stops-asleep stops small-64k yes --append no-kvmapf
+t_not_debug stops-asleep stops small-64k yes --append no-kvmapf
 t_run lost lost small-64k yes
-t_run stops-no-async stops small-64k no --smp 1
+t_not_debug stops-no-async stops small-64k no --smp 1
 t_run lost-no-async lost small-64k no
-t_run stops-huge stops huge yes
+t_not_debug stops-huge stops huge yes
 t_run stops-small stops small-64k yes
 t_run killed killed
 t_run migrated-huge migrated huge
-t_run migrated-small migrated small-64k
+t_not_debug migrated-small migrated small-64k
 t_end

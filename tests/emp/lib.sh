@@ -126,6 +126,13 @@ t_run()
 	fi
 }
 
+# t_not_debug NAME COMMAND...: the same, but left out on the debug kernel: there, in
+# minutes a case, one that is much like it stands for it.
+t_not_debug()
+{
+	[ -n "${ANNEX_DEBUG:-}" ] || t_run "$@"
+}
+
 skip()	# REASON
 {
 	echo "$*" >/tmp/t_skip_reason
