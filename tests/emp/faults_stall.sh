@@ -87,6 +87,42 @@ killed()	# SIGNAL
 	leave q
 }
 
+# A system call's own access cannot end by a signal: with one pending it goes on
+# waiting, and does not look again and again.
+signal_pending()
+{
+	local begin waits us
+
+	cold_region "$small"
+	set_attr f0 tiers/0/deadline_ms 600000
+	stalls
+	tell p send 0
+	wait_until 10 waits_for_tier "${agent_pid[p]}"
+	kill -USR1 "${agent_pid[p]}"
+	wait_until 10 pending "${agent_pid[p]}" || fail "no signal is pending"
+	waits=$(counter f0 fault_wait) begin=${EPOCHREALTIME/[.,]/}
+	wait_until 20 more_waits "$((waits + 20))" || fail "it does not look again"
+	us=$((${EPOCHREALTIME/[.,]/} - begin)) waits=$(($(counter f0 fault_wait) - waits))
+	note "$waits waits in $us us"
+	((us / waits >= 5000)) || fail "it spins: $waits waits in $us us"
+	goes_on
+	hear p
+	[ "$answer" = ok ] || fail "write(2) says $answer"
+	ask p check 0 2048 5
+	got right=2048
+	leave p
+}
+
+pending()	# PID: a signal is
+{
+	grep -q '^S[a-z]*Pnd:.*[1-9a-f]' "/proc/$1/status"
+}
+
+more_waits()	# N: that many by now
+{
+	(($(counter f0 fault_wait) >= $1))
+}
+
 # Several wait for one page: all get it with one read, or each its error.
 shared_wait()
 {
@@ -297,6 +333,7 @@ t_begin
 bad_run read_hangs read_hangs
 bad_run killed_kill killed KILL
 bad_run killed_term killed TERM
+bad_run signal_pending signal_pending
 bad_run shared_wait shared_wait
 for v in $(on_debug small-64k "small-4k small-64k"); do
 	bad_run "writes_$v" writes "${variant[$v]}"

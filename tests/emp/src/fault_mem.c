@@ -23,6 +23,8 @@
  * ms: the longest single access. A SIGBUS costs that access only. during: of
  * 'unload', the SIGBUSes of the threads; bus then are those of the last check.
  *
+ * SIGUSR1 is taken, and does nothing.
+ *
  * Without FILE ("-") anonymous memory of the size in pages that follows.
  */
 #include <errno.h>
@@ -79,6 +81,11 @@ static void on_bus(int sig, siginfo_t *info, void *context)
 	bus_code = info->si_code;
 	bus_addr = info->si_addr;
 	siglongjmp(escape, 1);
+}
+
+static void on_usr1(int sig)
+{
+	(void)sig;
 }
 
 static long now_ms(void)
@@ -312,6 +319,7 @@ static void obey(const char *verb, unsigned long first, unsigned long n, unsigne
 int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction usr1 = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };
 	unsigned long first, n, tag;
 	char line[256], verb[32];
 	struct stat st;
@@ -338,6 +346,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGUSR1, &usr1, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {
 		first = 0;
