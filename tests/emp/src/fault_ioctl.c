@@ -586,6 +586,8 @@ static void drop_capabilities(void)
 	syscall(SYS_capset, &h, d);
 }
 
+#define NO_NAMESPACES 77	/* exit status */
+
 /* Who is root in a user namespace only, or root without the capability. */
 static void unprivileged(struct request *q, bool namespace)
 {
@@ -606,6 +608,11 @@ static void unprivileged(struct request *q, bool namespace)
 		int status;
 
 		waitpid(pid, &status, 0);
+		if (WEXITSTATUS(status) == NO_NAMESPACES) {
+			if (picked("namespace_create"))
+				printf("ok - namespace_create # SKIP the kernel has no user namespaces\n");
+			return;
+		}
 		failed += WEXITSTATUS(status);
 		snprintf(name, sizeof(name), "%s_nothing_made", who);
 		if (picked(name))
@@ -616,7 +623,7 @@ static void unprivileged(struct request *q, bool namespace)
 	if (!namespace)
 		drop_capabilities();
 	else if (unshare(CLONE_NEWUSER))
-		printf("# unshare: %s\n", strerror(errno));
+		_exit(NO_NAMESPACES);
 	right_request(q);
 	for (i = 0; i < sizeof(c) / sizeof(*c); i++) {
 		snprintf(name, sizeof(name), "%s_%s", who, c[i].name);
