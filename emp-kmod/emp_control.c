@@ -53,7 +53,7 @@ static int emp_ioc_info(void __user *arg)
 	usize = info.size;
 	info.abi = EMP_ABI;
 	info.create_flags = EMP_F_ALL;
-	info.tier_types = 1u << EMP_TIER_BLOCK;
+	info.tier_types = 1u << EMP_TIER_BLOCK | 1u << EMP_TIER_RDMA;
 	strscpy_pad(info.version, ANNEX_VERSION, sizeof(info.version));
 	return emp_copy_out(arg, &info, sizeof(info), usize);
 }

@@ -17,6 +17,7 @@
 #include <linux/mempool.h>
 #include <linux/slab.h>
 
+#include "emp_check.h"
 #include "emp_event.h"
 #include "emp_fetch.h"
 #include "emp_folio.h"
@@ -60,14 +61,9 @@ static bool emp_csum_ok(struct emp_region *r, struct folio *folio, size_t off, s
 	u64 sub = emp_sub_of(r, folio->index + (off >> PAGE_SHIFT));
 	size_t step = 1UL << r->sub_shift, at;
 
-	if (!r->csum)
-		return true;
-	for (at = 0; at < len; at += step, sub++) {
-		if (emp_folio_csum(folio, off + at, step, sub) != READ_ONCE(r->csum[sub])) {
-			emp_count(r, csum_error);
+	for (at = 0; at < len; at += step, sub++)
+		if (!emp_check_ok(r, folio, off + at, sub))
 			return false;
-		}
-	}
 	return true;
 }
 

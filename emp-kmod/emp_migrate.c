@@ -21,6 +21,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "emp_check.h"
 #include "emp_fetch.h"
 #include "emp_folio.h"
 #include "emp_migrate.h"
@@ -120,12 +121,10 @@ static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u3
 			return -ENOMEM;
 		err = emp_sync_io(from, false, emp_tier_pos(from, old) + i * len, folio, len,
 				  EMP_NO_SLOT);
-		if (!err && r->csum &&
-		    emp_folio_csum(folio, 0, len, first + i) != READ_ONCE(r->csum[first + i])) {
-			emp_count(r, csum_error);
+		if (!err && !emp_check_ok(r, folio, 0, first + i))
 			err = -EILSEQ;
-		}
 		if (!err) {
+			emp_check_adopt(r, b, folio, first + i);
 			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len,
 					  new);
 			*late = err == -ETIMEDOUT || err == -EINTR;

@@ -25,6 +25,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "emp_check.h"
 #include "emp_event.h"
 #include "emp_fault.h"
 #include "emp_folio.h"
@@ -55,7 +56,7 @@ static void emp_region_free(struct kref *ref)
 	if (r->memcg)
 		mem_cgroup_put(r->memcg);
 	free_percpu(r->stats);
-	kvfree(r->csum);
+	emp_check_exit(r);
 	kvfree(r->bent);
 	kvfree(r->sub);
 	kvfree(r->lock);
@@ -165,8 +166,7 @@ u64 emp_region_metadata(const struct emp_region *r)
 		num_possible_cpus() * sizeof(struct emp_stats);
 	u32 i;
 
-	if (r->csum)
-		n += r->nr_subs * sizeof(*r->csum);
+	n += emp_check_metadata(r);
 	for (i = 0; i < r->nr_tiers; i++)
 		if (r->tier[i])
 			n += sizeof(struct emp_tier) + r->tier[i]->nr_slots / 8 +
@@ -237,7 +237,7 @@ static int emp_region_geometry(struct emp_region *r, const struct emp_create *c)
  * not set the OOM killer on others. (kvcalloc() stops at 2 GiB, which is 1 TiB
  * of region in pages.)
  */
-static void *emp_table_alloc(u64 n, size_t size)
+void *emp_table_alloc(u64 n, size_t size)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
 
@@ -258,11 +258,8 @@ static int emp_region_tables(struct emp_region *r)
 	r->stats = alloc_percpu(struct emp_stats);
 	if (!r->sub || !r->bent || !r->lock || !r->stats)
 		return -ENOMEM;
-	if (r->flags & EMP_F_CHECKSUM) {
-		r->csum = emp_table_alloc(r->nr_subs, sizeof(*r->csum));
-		if (!r->csum)
-			return -ENOMEM;
-	}
+	if (emp_check_init(r))
+		return -ENOMEM;
 	r->lock_mask = locks - 1;
 	for (i = 0; i < locks; i++)
 		spin_lock_init(&r->lock[i]);
@@ -396,22 +393,48 @@ int emp_region_destroy(const char *name)
 	return 0;
 }
 
-static int emp_region_add_tiers(struct emp_region *r, const struct emp_create *c,
-				struct emp_tier_spec *specs)
+static void emp_region_drop_tiers(struct emp_tier **tiers, u32 n)
 {
+	u32 i;
+
+	for (i = 0; tiers && i < n; i++)
+		if (tiers[i])
+			emp_tier_close(tiers[i], EMP_WIPE_NONE);
+	kfree(tiers);
+}
+
+/* Before emp_regions_lock is taken: a donor can take its time. */
+static struct emp_tier **emp_region_open_tiers(struct emp_region *r, const struct emp_create *c,
+					       struct emp_tier_spec *specs)
+{
+	struct emp_tier **tiers = kcalloc(c->nr_tiers + 1, sizeof(*tiers), GFP_KERNEL_ACCOUNT);
 	struct emp_tier *t;
+	u32 i;
+
+	if (!tiers)
+		return ERR_PTR(-ENOMEM);
+	for (i = 0; i < c->nr_tiers; i++) {
+		t = emp_tier_open(r, &specs[i]);
+		if (IS_ERR(t)) {
+			emp_region_drop_tiers(tiers, i);
+			return ERR_CAST(t);
+		}
+		tiers[i] = t;
+	}
+	return tiers;
+}
+
+static int emp_region_add_tiers(struct emp_region *r, const struct emp_create *c,
+				struct emp_tier **tiers)
+{
 	u32 i;
 	int err;
 
 	for (i = 0; i < c->nr_tiers; i++) {
-		t = emp_tier_open(r, &specs[i]);
-		if (IS_ERR(t))
-			return PTR_ERR(t);
-		err = emp_tier_attach(r, t);
-		if (err) {
-			emp_tier_close(t, EMP_WIPE_NONE);
+		err = emp_tier_attach(r, tiers[i]);
+		if (err)
 			return err;
-		}
+		tiers[i] = NULL;
 	}
 	if (!(c->flags & EMP_F_OVERCOMMIT) && (u64)r->limit << PAGE_SHIFT < r->bytes &&
 	    emp_region_tier_blocks(r, NULL) < r->nr_blocks)
@@ -481,11 +504,14 @@ struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier
 {
 	kuid_t uid = make_kuid(&init_user_ns, c->uid);
 	kgid_t gid = make_kgid(&init_user_ns, c->gid);
+	struct emp_tier **tiers;
 	struct emp_region *r;
 	int err;
 
 	if (!emp_name_valid(c->name) || c->mode & ~0777u || c->wipe > EMP_WIPE_ZERO ||
 	    !uid_valid(uid) || !gid_valid(gid))
+		return ERR_PTR(-EINVAL);
+	if (c->flags & EMP_F_MAC && c->flags & (EMP_F_CHECKSUM | EMP_F_NO_MAC))
 		return ERR_PTR(-EINVAL);
 
 	if (wait_event_killable_timeout(emp_teardown_wait, !atomic_read(&emp_teardowns),
@@ -502,13 +528,24 @@ struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier
 		goto put;
 
 	mutex_lock(&emp_regions_lock);
+	err = emp_region_find(r->name) ? -EEXIST : 0;
+	mutex_unlock(&emp_regions_lock);
+	if (err)
+		goto unpin;
+	tiers = emp_region_open_tiers(r, c, specs);
+	if (IS_ERR(tiers)) {
+		err = PTR_ERR(tiers);
+		goto unpin;
+	}
+
+	mutex_lock(&emp_regions_lock);
 	err = -EEXIST;
 	if (emp_region_find(r->name))
 		goto unlock;
 	err = emp_sysfs_region_add(r);
 	if (err)
 		goto unlock;
-	err = emp_region_add_tiers(r, c, specs);
+	err = emp_region_add_tiers(r, c, tiers);
 	if (err)
 		goto close_tiers;
 	err = emp_reclaim_start(r);
@@ -524,6 +561,7 @@ struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier
 	emp_pin_start(r);
 	list_add_tail(&r->list, &emp_regions);
 	mutex_unlock(&emp_regions_lock);
+	kfree(tiers);
 	emp_event_post(EMP_EVENT_REGION_CREATED, r->name, EMP_EVENT_NO_TIER);
 	return r;
 
@@ -537,6 +575,8 @@ close_tiers:
 	emp_sysfs_region_del(r);
 unlock:
 	mutex_unlock(&emp_regions_lock);
+	emp_region_drop_tiers(tiers, c->nr_tiers);
+unpin:
 	emp_fs_unpin();
 put:
 	emp_region_put(r);

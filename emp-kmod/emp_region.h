@@ -50,6 +50,7 @@
 #include <linux/kref.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/siphash.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -100,6 +101,8 @@ struct emp_region {
 	unsigned long *sub;
 	struct emp_bent *bent;
 	u32 *csum;		/* xxh64, cut to 32 bits, of a subblock; or NULL */
+	u64 *mac;		/* siphash of a subblock, 0: none; or NULL. See emp_check.c */
+	siphash_key_t mac_key;
 	spinlock_t *lock;
 	u32 lock_mask;
 	wait_queue_head_t wait[EMP_WAIT_HASH];	/* a fetch or write of a block ended */
@@ -273,6 +276,7 @@ void emp_region_release(struct emp_region *r);
 int emp_region_set_limit(struct emp_region *r, u64 bytes);
 u64 emp_region_tier_blocks(struct emp_region *r, const struct emp_tier *without);
 u64 emp_region_metadata(const struct emp_region *r);
+void *emp_table_alloc(u64 n, size_t size);
 int emp_region_init(void);
 void emp_region_exit(void);
 

@@ -100,10 +100,10 @@ EMP_ATTR_RO(owner, "%u:%u", from_kuid(&init_user_ns, r->uid), from_kgid(&init_us
 EMP_ATTR_RO(metadata_bytes, "%llu", emp_region_metadata(r));
 EMP_ATTR_RO(dirty, "%llu", (u64)atomic_long_read(&r->dirty) << PAGE_SHIFT);
 EMP_ATTR_RO(pinned, "%llu", (u64)emp_pin_count(r) << PAGE_SHIFT);
-EMP_ATTR_RO(flags, "%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " : "",
+EMP_ATTR_RO(flags, "%s%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " : "",
 	    r->flags & EMP_F_OVERCOMMIT ? "overcommit " : "",
 	    r->flags & EMP_F_PINNABLE ? "pinnable " : "",
-	    r->flags & EMP_F_CHECKSUM ? "checksum " : "");
+	    r->flags & EMP_F_CHECKSUM ? "checksum " : "", READ_ONCE(r->mac) ? "mac " : "");
 
 static ssize_t queues_show(struct emp_region *r, char *buf)
 {
@@ -391,6 +391,7 @@ EMP_TIER_ATTR_RO(base, "%llu", t->base);
 EMP_TIER_ATTR_RO(bytes, "%llu", t->bytes);
 EMP_TIER_ATTR_RO(used, "%llu", (u64)READ_ONCE(t->used) << t->region->block_shift);
 EMP_TIER_ATTR_RO(state, "%s", emp_tier_states[READ_ONCE(t->state)]);
+EMP_TIER_ATTR_RO(link, "%s", t->ops->link ? t->ops->link(t) : "-");
 EMP_TIER_ATTR_RO(inflight, "%d", atomic_read(&t->inflight));
 EMP_TIER_ATTR_COUNT(reads, ops[0]);
 EMP_TIER_ATTR_COUNT(read_bytes, bytes[0]);
@@ -456,6 +457,7 @@ static struct emp_tier_attr emp_tier_attr_queue_depth =
 static struct attribute *emp_tier_attrs[] = {
 	&emp_tier_attr_type.attr, &emp_tier_attr_device.attr, &emp_tier_attr_base.attr,
 	&emp_tier_attr_bytes.attr, &emp_tier_attr_used.attr, &emp_tier_attr_state.attr,
+	&emp_tier_attr_link.attr,
 	&emp_tier_attr_deadline_ms.attr, &emp_tier_attr_queue_depth.attr,
 	&emp_tier_attr_inflight.attr, &emp_tier_attr_reads.attr, &emp_tier_attr_read_bytes.attr,
 	&emp_tier_attr_writes.attr, &emp_tier_attr_write_bytes.attr,

@@ -12,12 +12,15 @@
  * folios until the device ends it. Those who wait for it do not.
  */
 #include <linux/bitmap.h>
+#include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "emp_check.h"
 #include "emp_event.h"
+#include "emp_kind.h"
 #include "emp_migrate.h"
 #include "emp_sysfs.h"
 #include "emp_tier.h"
@@ -60,6 +63,14 @@ void emp_tier_lost(struct emp_tier *t)
 {
 	emp_tier_set_state(t, EMP_TIER_GONE);
 }
+EXPORT_SYMBOL_GPL(emp_tier_lost);
+
+/** emp_tier_trouble - @on: use it only when no other has room; off: that is over */
+void emp_tier_trouble(struct emp_tier *t, bool on)
+{
+	emp_tier_set_state(t, on ? EMP_TIER_DEGRADED : EMP_TIER_OK);
+}
+EXPORT_SYMBOL_GPL(emp_tier_trouble);
 
 /** emp_tier_stat - sum over CPUs of the u64 at @offset of struct emp_tier_stats */
 u64 emp_tier_stat(const struct emp_tier *t, size_t offset)
@@ -143,6 +154,7 @@ void emp_io_end(struct emp_io *io, int error)
 	io->done(io);
 	emp_tier_put(t);
 }
+EXPORT_SYMBOL_GPL(emp_io_end);
 
 /** emp_tier_of_slot - the tier that owns @slot; under the block's lock */
 struct emp_tier *emp_tier_of_slot(struct emp_region *r, u32 slot)
@@ -181,6 +193,7 @@ void emp_tier_put(struct emp_tier *t)
 	wake_up_locked(&t->idle);
 	spin_unlock_irqrestore(&t->idle.lock, flags);
 }
+EXPORT_SYMBOL_GPL(emp_tier_put);
 
 u64 emp_tier_pos(const struct emp_tier *t, u32 slot)
 {
@@ -321,19 +334,19 @@ void emp_slot_free(struct emp_region *r, u32 slot)
  */
 struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec *s)
 {
-	u64 slots = s->bytes >> r->block_shift;
+	u64 slots = s->bytes >> r->block_shift, base = s->type == EMP_TIER_BLOCK ? s->base : 0;
 	struct emp_tier *t;
 	int err;
 	u32 i;
 
 	if (s->size != sizeof(*s) || s->flags || s->pad)
 		return ERR_PTR(-EINVAL);
-	if (s->type == EMP_TIER_RDMA || s->type == EMP_TIER_MEMDEV)
+	if (s->type == EMP_TIER_MEMDEV)
 		return ERR_PTR(-EOPNOTSUPP);
-	if (s->type != EMP_TIER_BLOCK)
+	if (s->type != EMP_TIER_BLOCK && (s->type != EMP_TIER_RDMA || s->fd != -1))
 		return ERR_PTR(-EINVAL);
-	if (!slots || slots >= EMP_NO_SLOT || s->base & (PAGE_SIZE - 1) ||
-	    s->bytes & ((1ULL << r->block_shift) - 1) || s->base + s->bytes < s->base)
+	if (!slots || slots >= EMP_NO_SLOT || base & (PAGE_SIZE - 1) ||
+	    s->bytes & ((1ULL << r->block_shift) - 1) || base + s->bytes < base)
 		return ERR_PTR(-EINVAL);
 	if (s->deadline_ms > 600000 || s->queue_depth > 4096)
 		return ERR_PTR(-EINVAL);
@@ -342,7 +355,7 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 	if (!t)
 		return ERR_PTR(-ENOMEM);
 	t->region = r;
-	t->base = s->base;
+	t->base = base;
 	t->bytes = s->bytes;
 	t->nr_slots = slots;
 	t->deadline_ms = clamp(s->deadline_ms ?: emp_default_deadline_ms, 1u, 600000u);
@@ -363,7 +376,7 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 		goto free;
 	for (i = 0; i < t->nr_chunks; i++)
 		t->chunk_free[i] = min(t->nr_slots - i * EMP_CHUNK, EMP_CHUNK);
-	err = emp_block_open(t, s);
+	err = s->type == EMP_TIER_BLOCK ? emp_block_open(t, s) : emp_kind_open(t, s);
 	if (err)
 		goto free;
 	return t;
@@ -415,6 +428,11 @@ int emp_tier_attach(struct emp_region *r, struct emp_tier *t)
 	first = emp_tier_find_range(r, t->nr_slots);
 	if (first < 0)
 		return first;
+	if (t->ops->remote && !(r->flags & (EMP_F_CHECKSUM | EMP_F_NO_MAC))) {
+		err = emp_check_want_mac(r);
+		if (err)
+			return err;
+	}
 	t->first = first;
 	t->id = r->next_tier_id;
 	err = emp_sysfs_tier_add(r, t);
@@ -449,6 +467,7 @@ void emp_tier_close(struct emp_tier *t, u32 wipe)
 					    t->id, t->device, err);
 	}
 	t->ops->close(t);
+	emp_kind_close(t);
 	free_percpu(t->stats);
 	kvfree(t->chunk_free);
 	kvfree(t->bitmap);

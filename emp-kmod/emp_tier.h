@@ -32,6 +32,7 @@ struct emp_io;
 /**
  * struct emp_tier_ops - a kind of tier
  * @name: as shown in sysfs
+ * @remote: on a machine that is not ours: what it gives is checked by MACs
  * @io_alloc: a request of up to @vecs pieces at byte @pos of the tier; with
  *	@gfp that may sleep it does not fail
  * @io_add: add @len bytes of @folio from @off; false if there is no room
@@ -40,9 +41,11 @@ struct emp_io;
  * @discard: the bytes are no longer needed; a hint, may sleep; may be NULL
  * @zero: write zeros, may sleep
  * @close: release everything; no request is under way
+ * @link: how it is with the other side, in a word; may be NULL
  */
 struct emp_tier_ops {
 	const char *name;
+	bool remote;
 	struct emp_io *(*io_alloc)(struct emp_tier *t, bool write, u64 pos, u32 vecs, gfp_t gfp);
 	bool (*io_add)(struct emp_io *io, struct folio *folio, size_t off, size_t len);
 	void (*io_submit)(struct emp_io *io);
@@ -50,6 +53,7 @@ struct emp_tier_ops {
 	int (*discard)(struct emp_tier *t, u64 pos, u64 len);
 	int (*zero)(struct emp_tier *t, u64 pos, u64 len);
 	void (*close)(struct emp_tier *t);
+	const char *(*link)(struct emp_tier *t);
 };
 
 /* Per CPU. [0]: reads, [1]: writes. */
@@ -63,6 +67,7 @@ struct emp_tier_stats {
 
 struct emp_tier {
 	const struct emp_tier_ops *ops;
+	struct module *owner;		/* of ops; NULL: ourselves */
 	struct emp_region *region;
 	u32 id;
 	u32 deadline_ms;
@@ -138,6 +143,7 @@ void emp_tier_submit(struct emp_io *io);
 void emp_io_end(struct emp_io *io, int error);
 u64 emp_tier_stat(const struct emp_tier *t, size_t offset);
 void emp_tier_lost(struct emp_tier *t);
+void emp_tier_trouble(struct emp_tier *t, bool on);
 bool emp_tier_writable(const struct emp_tier *t);
 bool emp_tier_healthy(struct emp_region *r);
 

@@ -22,6 +22,7 @@
  */
 #include <linux/highmem.h>
 
+#include "emp_check.h"
 #include "emp_event.h"
 #include "emp_folio.h"
 #include "emp_migrate.h"
@@ -337,7 +338,7 @@ static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier
 {
 	struct emp_region *r = wb->r;
 	struct folio *folio = emp_word_folio(READ_ONCE(r->sub[s]));
-	size_t step = 1UL << r->sub_shift, size = folio_size(folio), off, len;
+	size_t step = 1UL << r->sub_shift, size = folio_size(folio), off, len, at;
 	u64 base = (s - emp_first_sub(r, b)) << r->sub_shift;
 	unsigned long flags;
 	bool wrote = false;
@@ -358,14 +359,8 @@ static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier
 			*tier = t;
 			WRITE_ONCE(r->no_space, false);
 		}
-		if (r->csum) {
-			size_t at;
-
-			for (at = off; at < off + len; at += step)
-				WRITE_ONCE(r->csum[s + (at >> r->sub_shift)],
-					   emp_folio_csum(folio, at, step,
-							  s + (at >> r->sub_shift)));
-		}
+		for (at = off; at < off + len; at += step)
+			emp_check_note(r, folio, at, s + (at >> r->sub_shift));
 		spin_lock_irqsave(emp_block_lock(r, b), flags);
 		folio->private = (void *)((unsigned long)folio->private + 1);
 		spin_unlock_irqrestore(emp_block_lock(r, b), flags);

@@ -100,7 +100,8 @@ specs()
 	spec_case no_block_device 'block device' "dram:16|/dev/zero:64:0|block=64K"
 	spec_case mounted 'mounted|in use|busy' "dram:16|$mounted:64:0|block=64K" --force
 	spec_case held 'in use|busy|claimed' "dram:16|$held:64:0|block=64K" --force
-	spec_case rdma 'not built' "dram:16|10.0.0.1:64:19675|block=64K"
+	spec_case rdma_key 'no-such-keys' "dram:16|10.0.0.1:64:19675|block=64K|key=/no-such-keys"
+	spec_case rdma 'not there' "dram:16|10.0.0.1:64:19675|block=64K|key=none"
 	spec_case memdev 'not built' "dram:16|memdev:64:0|block=64K"
 	spec_case subblock_larger_than_default 'block' "dram:16|$d:64:0|block=4K,map=huge"
 	spec_case uid_unknown 'uid|user' "dram:16|$d:64:0|block=64K|uid=nobody-at-all"

@@ -224,6 +224,10 @@ unload()
 		note "empfs stays mounted: $(fuser -vm /dev/emp 2>&1)"
 		return 1
 	fi
+	if [ -e /sys/module/emp_rdma ] && ! wait_until 10 quietly rmmod emp_rdma; then
+		note "emp_rdma does not unload: $(rmmod emp_rdma 2>&1)"
+		return 1
+	fi
 	if ! wait_until 10 quietly rmmod emp; then
 		note "emp does not unload: $(rmmod emp 2>&1; grep '^emp ' /proc/modules)"
 		return 1

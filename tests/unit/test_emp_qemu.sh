@@ -115,9 +115,6 @@ mkdir "$tmp/sysfs/vm0" "$tmp/sysfs/vm1"
 becomes "the first free name" "-m 1G $(ours vm2 $gib)" -m 1G --mem-path "$spec"
 rm -r "$tmp"/sysfs/*
 
-refused "RDMA donor" 1 "RDMA donors (10.10.0.112) are not built yet" \
-	-n qemu -enable-kvm -m 256G -smp 24 \
-	--mem-path '10.10.0.112:131072:19675|/dev/nvme1n1:131072:0|dram:32768'
 refused "memory node" 1 "memory nodes (memdev node 1) are not built yet" \
 	-n qemu -m 1G --mem-path 'dram:512|memdev:4096:1'
 refused "bad spec" 1 "--mem-path column 6: dram size is not a number: 'x'" -n qemu -m 1G --mem-path dram:x

@@ -229,7 +229,8 @@ says "create: bad size" 2 'not a size' region create r0 --size 1.5G --mem dram:1
 says "create: bad spec" 2 'column 6: dram size is not a number' region create r0 --size 1G --mem dram:x
 says "create: name twice" 2 'in the spec' region create r0 --size 1G --mem 'dram:1024|name=r1'
 says "create: tiers too small" 1 'do not hold the region' region create r0 --size 1G --mem dram:512
-says "create: RDMA donor" 1 'not built yet' region create r0 --size 1G --mem 'dram:512|10.0.0.1:1024:1'
+says "create: RDMA donor without a key" 1 '/no-such-keys: No such file' region create r0 --size 1G \
+	--mem 'dram:512|10.0.0.1:1024:1|key=/no-such-keys'
 says "tier add: dram" 2 'dram is no tier' tier add vm0 dram:5
 says "tier add: no device" 1 'no-such-device: no such device|module is not loaded' tier add vm0 /dev/no-such-device:5:0
 says "tier add: two" 2 'one tier at a time' tier add vm0 '/dev/ram0:5:0|/dev/ram1:5:0'

@@ -101,7 +101,36 @@ static bool tier_refused(struct ax_msg *msg, const char *what, int err)
 		why = "a tier's device is mounted or in use (see lsblk, empctl tier show)";
 		break;
 	case EOPNOTSUPP:
-		why = "this kind of tier is not built into emp.ko";
+		why = "this kind of tier is not there (for a donor: modprobe emp_rdma)";
+		break;
+	case ENODEV:
+		why = "no RDMA device leads to the donor (see rdma link, empctl doctor)";
+		break;
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		why = "the donor's machine cannot be reached";
+		break;
+	case ECONNREFUSED:
+		why = "no donor listens there (emp-donor)";
+		break;
+	case ETIMEDOUT:
+		why = "the donor does not answer";
+		break;
+	case EKEYREJECTED:
+		why = "the donor does not know our key, or has not got it (key=)";
+		break;
+	case EPROTONOSUPPORT:
+		why = "the donor speaks another version of the protocol";
+		break;
+	case EPROTO:
+		why = "what answers there is no donor of ours";
+		break;
+	case EAGAIN:
+		why = "the donor takes no more clients";
+		break;
+	case ECONNRESET:
+	case ECONNABORTED:
+		why = "the donor ended the connection";
 		break;
 	default:
 		return false;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -11,6 +12,7 @@
 #include "emp_block.h"
 #include "emp_cgroup.h"
 #include "emp_client.h"
+#include "emp_donor.h"
 #include "emp_region.h"
 #include "emp_sysfs.h"
 
@@ -30,10 +32,6 @@ static int refuse_unbuilt(const struct emp_spec *spec, struct ax_msg *msg)
 	for (unsigned int i = 0; i < spec->nr_tiers; i++) {
 		const struct emp_spec_tier *t = &spec->tiers[i];
 
-		if (t->type == EMP_SPEC_RDMA)
-			return ax_fail(msg,
-				       "RDMA donors (%s) are not built yet; use dram and block tiers, e.g. 'dram:1024|/dev/nvme0n1:8192:0'",
-				       t->location);
 		if (t->type == EMP_SPEC_MEMDEV)
 			return ax_fail(msg,
 				       "memory nodes (memdev node %u) are not built yet; use dram and block tiers, e.g. 'dram:1024|/dev/nvme0n1:8192:0'",
@@ -120,34 +118,57 @@ int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_regi
 		plan->flags |= EMP_F_OVERCOMMIT;
 	if (spec->pinnable)
 		plan->flags |= EMP_F_PINNABLE;
-	if (spec->checksum)
+	if (spec->checksum == EMP_CHECK_SUM)
 		plan->flags |= EMP_F_CHECKSUM;
+	else if (spec->checksum == EMP_CHECK_MAC)
+		plan->flags |= EMP_F_MAC;
+	else if (emp_spec_has(spec, EMP_KEY_CHECKSUM))
+		plan->flags |= EMP_F_NO_MAC;	/* said explicitly: not for donors either */
 	plan->force = spec->force;
 	return 0;
 }
 
-static void close_tiers(const struct emp_tier_spec *tiers, unsigned int n)
+/* The tiers of a spec, as the kernel takes them. */
+struct tiers {
+	struct emp_tier_spec spec[EMP_SPEC_TIERS];
+	struct emp_donor donor[EMP_SPEC_TIERS];
+};
+
+static void close_tiers(struct tiers *tiers, unsigned int n)
 {
 	while (n--)
-		close(tiers[n].fd);
+		if (tiers->spec[n].fd >= 0)
+			close(tiers->spec[n].fd);
+	explicit_bzero(tiers->donor, sizeof(tiers->donor));
+}
+
+static int open_tier(const struct emp_spec *spec, const struct emp_spec_tier *from, bool force,
+		     struct emp_tier_spec *to, struct emp_donor *donor, struct ax_msg *msg)
+{
+	if (from->type == EMP_SPEC_RDMA) {
+		to->type = EMP_TIER_RDMA;
+		to->fd = -1;
+		to->base = (uintptr_t)donor;
+		return emp_donor_fill(from, spec->key, donor, msg);
+	}
+	to->type = EMP_TIER_BLOCK;
+	to->base = from->base;
+	to->fd = emp_block_open(from->location, to->base, to->bytes, force, msg);
+	return to->fd < 0 ? -1 : 0;
 }
 
 static int open_tiers(const struct emp_spec *spec, uint32_t block, bool force,
-		      struct emp_tier_spec tiers[EMP_SPEC_TIERS], struct ax_msg *msg)
+		      struct tiers *tiers, struct ax_msg *msg)
 {
-	memset(tiers, 0, EMP_SPEC_TIERS * sizeof(*tiers));
+	memset(tiers, 0, sizeof(*tiers));
 	for (unsigned int i = 0; i < spec->nr_tiers; i++) {
-		const struct emp_spec_tier *from = &spec->tiers[i];
-		struct emp_tier_spec *to = &tiers[i];
+		struct emp_tier_spec *to = &tiers->spec[i];
 
 		to->size = sizeof(*to);
-		to->type = EMP_TIER_BLOCK;
-		to->base = from->base;
-		to->bytes = tier_bytes(from, block);
+		to->bytes = tier_bytes(&spec->tiers[i], block);
 		to->deadline_ms = spec->deadline_ms;
 		to->queue_depth = spec->queue_depth;
-		to->fd = emp_block_open(from->location, to->base, to->bytes, force, msg);
-		if (to->fd < 0) {
+		if (open_tier(spec, &spec->tiers[i], force, to, &tiers->donor[i], msg)) {
 			close_tiers(tiers, i);
 			return -1;
 		}
@@ -158,7 +179,7 @@ static int open_tiers(const struct emp_spec *spec, uint32_t block, bool force,
 int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan *plan,
 		      struct ax_msg *msg)
 {
-	struct emp_tier_spec tiers[EMP_SPEC_TIERS];
+	struct tiers tiers;
 	struct emp_create create = {
 		.flags = plan->flags,
 		.bytes = plan->bytes,
@@ -171,7 +192,7 @@ int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan 
 		.gid = plan->gid,
 		.mode = spec->mode,
 		.nr_tiers = spec->nr_tiers,
-		.tiers = (uintptr_t)tiers,
+		.tiers = (uintptr_t)tiers.spec,
 		.pin_limit = spec->pin_limit,
 	};
 	int control, fd = -1, err = 0;
@@ -180,10 +201,10 @@ int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan 
 	control = emp_control_open(msg);
 	if (control < 0)
 		return -1;
-	if (!open_tiers(spec, plan->block, plan->force, tiers, msg)) {
+	if (!open_tiers(spec, plan->block, plan->force, &tiers, msg)) {
 		fd = emp_create(control, &create, msg);
 		err = errno;
-		close_tiers(tiers, spec->nr_tiers);
+		close_tiers(&tiers, spec->nr_tiers);
 	}
 	close(control);
 	errno = err;
@@ -193,7 +214,7 @@ int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan 
 int emp_region_add_tier(const char *name, const struct emp_spec *spec, bool force, uint32_t *id,
 			struct ax_msg *msg)
 {
-	struct emp_tier_spec tiers[EMP_SPEC_TIERS];
+	struct tiers tiers;
 	uint64_t block = EMP_BLOCK_DEFAULT;
 	int control, ret;
 
@@ -204,13 +225,13 @@ int emp_region_add_tier(const char *name, const struct emp_spec *spec, bool forc
 	control = emp_control_open(msg);
 	if (control < 0)
 		return -1;
-	if (open_tiers(spec, block, force || spec->force, tiers, msg)) {
+	if (open_tiers(spec, block, force || spec->force, &tiers, msg)) {
 		close(control);
 		return -1;
 	}
-	ret = emp_tier_add(control, name, &tiers[0], msg);
-	*id = tiers[0].id;
-	close_tiers(tiers, spec->nr_tiers);
+	ret = emp_tier_add(control, name, &tiers.spec[0], msg);
+	*id = tiers.spec[0].id;
+	close_tiers(&tiers, spec->nr_tiers);
 	close(control);
 	return ret;
 }

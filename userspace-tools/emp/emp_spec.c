@@ -33,6 +33,7 @@ static const char *const key_names[EMP_KEYS + 1] = {
 	[EMP_KEY_MODE]		= "mode",
 	[EMP_KEY_DEADLINE]	= "deadline",
 	[EMP_KEY_QUEUE]		= "queue",
+	[EMP_KEY_KEY]		= "key",
 };
 
 static const char *const map_names[] = { "auto", "small", "huge", NULL };
@@ -361,6 +362,22 @@ static int yes_no(struct parser *p, struct span s, bool *out)
 	return 0;
 }
 
+static int checksum(struct parser *p, struct span s, enum emp_spec_check *out)
+{
+	bool on = false;
+
+	if (is(s, "mac")) {
+		*out = EMP_CHECK_MAC;
+		return 0;
+	}
+	if (!is(s, "1") && !is(s, "yes") && !is(s, "on") &&
+	    !is(s, "0") && !is(s, "no") && !is(s, "off"))
+		return fail(p, s.at, "'%.*s' is none of 0, 1, mac", SHOW(s));
+	yes_no(p, s, &on);
+	*out = on ? EMP_CHECK_SUM : EMP_CHECK_NONE;
+	return 0;
+}
+
 static int power_of_two(struct parser *p, struct span s, uint32_t min, uint32_t max, uint32_t *out)
 {
 	char lo[AX_HUMAN + 8], hi[AX_HUMAN + 8];
@@ -424,7 +441,7 @@ static int parse_value(struct parser *p, enum emp_spec_key key, struct span s)
 	case EMP_KEY_WIPE:
 		return word_of(p, s, wipe_names, &spec->wipe);
 	case EMP_KEY_CHECKSUM:
-		return yes_no(p, s, &spec->checksum);
+		return checksum(p, s, &spec->checksum);
 	case EMP_KEY_OVERCOMMIT:
 		return yes_no(p, s, &spec->overcommit);
 	case EMP_KEY_PINNABLE:
@@ -459,6 +476,12 @@ static int parse_value(struct parser *p, enum emp_spec_key key, struct span s)
 		if (!v)
 			return fail(p, s.at, "queue must not be 0");
 		spec->queue_depth = v;
+		return 0;
+	case EMP_KEY_KEY:
+		if (!s.len)
+			return fail(p, s.at, "key= needs a file, or none");
+		if (!copy(s, spec->key, sizeof(spec->key)))
+			return fail(p, s.at, "the name of the key file is too long");
 		return 0;
 	case EMP_KEYS:
 		break;

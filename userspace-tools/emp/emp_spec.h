@@ -56,7 +56,14 @@ enum emp_spec_key {
 	EMP_KEY_MODE,
 	EMP_KEY_DEADLINE,
 	EMP_KEY_QUEUE,
+	EMP_KEY_KEY,
 	EMP_KEYS,
+};
+
+enum emp_spec_check {
+	EMP_CHECK_NONE,
+	EMP_CHECK_SUM,		/* checksum=1 */
+	EMP_CHECK_MAC,		/* checksum=mac */
 };
 
 struct emp_spec {
@@ -70,13 +77,15 @@ struct emp_spec {
 	uint32_t block, subblock;	/* bytes */
 	uint32_t map;		/* enum emp_map */
 	uint32_t wipe;		/* enum emp_wipe */
-	bool checksum, overcommit, pinnable, force;
+	enum emp_spec_check checksum;
+	bool overcommit, pinnable, force;
 	char name[32];
 	char uid[EMP_SPEC_WORD], gid[EMP_SPEC_WORD];	/* number or name */
 	uint32_t mode;
 	uint64_t pin_limit;	/* bytes */
 	uint32_t deadline_ms;
 	uint32_t queue_depth;
+	char key[EMP_SPEC_LOCATION];	/* of the donors: FILE[:NAME] or none; "": default */
 };
 
 struct emp_spec_error {

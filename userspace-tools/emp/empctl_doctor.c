@@ -2,6 +2,7 @@
 /*
  * empctl doctor: what is missing on this machine, and how to mend it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,6 +15,7 @@
 #include <annex/emp.h>
 
 #include "emp_client.h"
+#include "emp_donor.h"
 #include "emp_sysfs.h"
 #include "empctl.h"
 
@@ -148,6 +150,46 @@ static void mounted(struct report *r)
 	row(r, "empfs", ok ? GOOD : HINT, ok ? emp_mount_path() : "not mounted", "sudo empctl mount");
 }
 
+/* Only for those who have donors: nothing here is essential. */
+static void rdma(struct report *r)
+{
+	char path[300], state[64], found[128] = "";
+	unsigned int devices = 0, active = 0;
+	struct dirent *entry;
+	struct stat st;
+	DIR *dir = opendir("/sys/class/infiniband");
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		devices++;
+		snprintf(path, sizeof(path), "/sys/class/infiniband/%.200s/ports/1/state",
+			 entry->d_name);
+		if (read_line(path, state, sizeof(state)) && strstr(state, "ACTIVE"))
+			active++;
+	}
+	if (dir)
+		closedir(dir);
+	snprintf(found, sizeof(found), "%u device%s, %u with an active port%s", devices,
+		 devices == 1 ? "" : "s", active,
+		 stat("/sys/module/emp_rdma", &st) ? ", emp_rdma not loaded" : "");
+	if (!devices)
+		row(r, "RDMA", HINT, "no device",
+		    "for memory donors only: load the card's driver, or modprobe rdma_rxe; rdma link add rxe0 type rxe netdev NAME");
+	else if (!active)
+		row(r, "RDMA", HINT, found, "for memory donors only: see rdma link; is the network up?");
+	else
+		row(r, "RDMA", GOOD, found, "");
+	if (devices && stat(EMP_DONOR_KEYS, &st))
+		row(r, "donor keys", HINT, EMP_DONOR_KEYS " is not there",
+		    "for memory donors only: copy the line that emp-donor key add made, chmod 600");
+	else if (devices && st.st_mode & 077)
+		row(r, "donor keys", HINT, "others may read " EMP_DONOR_KEYS,
+		    "chmod 600 " EMP_DONOR_KEYS);
+	else if (devices)
+		row(r, "donor keys", GOOD, EMP_DONOR_KEYS, "");
+}
+
 static void kvm(struct report *r)
 {
 	bool there = !access("/dev/kvm", F_OK);
@@ -219,6 +261,7 @@ int empctl_doctor(const struct ax_args *args)
 	module(&r);
 	control(&r);
 	mounted(&r);
+	rdma(&r);
 	kvm(&r);
 	huge(&r);
 	memcg(&r);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * empctl tier show|add|remove|set
+ * empctl tier show|add|remove|drain|set
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "empctl.h"
 
 static const char *const nodes[] = {
-	"type", "device", "base", "bytes", "used", "state", "deadline_ms", "queue_depth", "inflight",
+	"type", "device", "base", "bytes", "used", "state", "link", "deadline_ms", "queue_depth", "inflight",
 	"reads", "read_bytes", "writes", "write_bytes", "read_errors", "write_errors", "timeouts",
 	NULL
 };
@@ -146,8 +146,9 @@ int empctl_tier_add(const struct ax_args *args)
 		return ax_usage("the spec names no tier");
 	if (spec.nr_tiers > 1)
 		return ax_usage("one tier at a time: the spec names %u", spec.nr_tiers);
-	if (spec.given & ~(1u << EMP_KEY_FORCE | 1u << EMP_KEY_DEADLINE | 1u << EMP_KEY_QUEUE))
-		return ax_usage("with tier add only deadline=, queue= and force= make sense");
+	if (spec.given & ~(1u << EMP_KEY_FORCE | 1u << EMP_KEY_DEADLINE | 1u << EMP_KEY_QUEUE |
+			   1u << EMP_KEY_KEY))
+		return ax_usage("with tier add only deadline=, queue=, key= and force= make sense");
 	if (empctl_need_region(name))
 		return AX_FAIL;
 	if (emp_region_add_tier(name, &spec, ax_has(args, "force"), &id, &msg))
@@ -156,11 +157,44 @@ int empctl_tier_add(const struct ax_args *args)
 	return AX_OK;
 }
 
-static bool tier_id(const char *text, uint64_t *id)
+/* Is @text the whole device, or a donor without its port? */
+static bool names(const char *text, const char *device)
 {
+	size_t len = strlen(text);
+
+	if (!strcmp(text, device))
+		return true;
+	if (*device == '[')	/* IPv6 */
+		device++;
+	return *device != '/' && !strncmp(text, device, len) && device[len] &&
+	       strchr("]:", device[len]) && !strchr(device + len + 1, ']');
+}
+
+/* The tier that @text means: its number, its device, or the address of a donor. */
+static bool tier_id(const char *region, const char *text, uint64_t *id)
+{
+	char dir[64], device[EMP_SYSFS_VALUE];
+	unsigned int found = 0;
+	char **ids;
+
 	if (!ax_parse_u64(text, strlen(text), id) && *id < UINT32_MAX)
 		return true;
-	ax_usage("'%s' is not the number of a tier (see empctl tier show)", text);
+	snprintf(dir, sizeof(dir), "%.32s/tiers", region);
+	ids = emp_sysfs_list(dir);
+	for (char **i = ids; i && *i; i++) {
+		if (!names(text, read_node(region, *i, "device", device)))
+			continue;
+		*id = strtoull(*i, NULL, 10);
+		found++;
+	}
+	emp_sysfs_free(ids);
+	if (found == 1)
+		return true;
+	if (found)
+		ax_usage("'%s' means %u tiers: give the number (see empctl tier show)", text,
+			 found);
+	else
+		ax_usage("'%s' is neither number nor device of a tier (see empctl tier show)", text);
 	return false;
 }
 
@@ -170,7 +204,7 @@ int empctl_tier_remove(const struct ax_args *args)
 	struct ax_msg msg;
 	int control, ret;
 
-	if (!tier_id(args->argv[1], &id) ||
+	if (!tier_id(args->argv[0], args->argv[1], &id) ||
 	    !empctl_number(args, "timeout", 1, 86400, 600, &seconds))
 		return AX_USAGE;
 	control = emp_control_open(&msg);
@@ -189,7 +223,7 @@ int empctl_tier_set(const struct ax_args *args)
 	char prefix[64];
 	uint64_t id;
 
-	if (!tier_id(args->argv[1], &id))
+	if (!tier_id(args->argv[0], args->argv[1], &id))
 		return AX_USAGE;
 	if (empctl_need_region(args->argv[0]))
 		return AX_FAIL;

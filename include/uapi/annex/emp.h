@@ -60,8 +60,41 @@ enum emp_wipe {
 /** enum emp_tier_type - kind of a tier */
 enum emp_tier_type {
 	EMP_TIER_BLOCK	= 1,	/* a block device, given by an open fd */
-	EMP_TIER_RDMA	= 2,	/* a memory donor; refused: -EOPNOTSUPP for now */
+	EMP_TIER_RDMA	= 2,	/* a memory donor, given by a struct emp_donor */
 	EMP_TIER_MEMDEV	= 3,	/* a NUMA node; refused: -EOPNOTSUPP for now */
+};
+
+#define EMP_DONOR_KEY_MIN	16	/* bytes of a key */
+#define EMP_DONOR_KEY_MAX	64
+
+/* struct emp_donor.flags */
+#define EMP_DONOR_NOAUTH	(1u << 0) /* without a key; the donor has to agree */
+
+/**
+ * struct emp_donor - where a memory donor is and how it knows us
+ * @size: sizeof(struct emp_donor)
+ * @flags: EMP_DONOR_*
+ * @family: AF_INET or AF_INET6
+ * @port: of the donor, in this machine's byte order; not 0
+ * @scope_id: interface of an IPv6 link-local address, else 0
+ * @addr: address in network byte order; of AF_INET in the first 4 bytes, the
+ *	others 0
+ * @key_len: bytes of @key, EMP_DONOR_KEY_MIN..EMP_DONOR_KEY_MAX; 0 with
+ *	EMP_DONOR_NOAUTH
+ * @pad: must be 0
+ * @key: shared with the donor; the rest 0. It is not kept in user space and
+ *	nothing shows it again
+ */
+struct emp_donor {
+	__u32 size;
+	__u32 flags;
+	__u16 family;
+	__u16 port;
+	__u32 scope_id;
+	__u8 addr[16];
+	__u32 key_len;
+	__u32 pad;
+	__u8 key[EMP_DONOR_KEY_MAX];
 };
 
 /**
@@ -69,9 +102,11 @@ enum emp_tier_type {
  * @size: sizeof(struct emp_tier_spec)
  * @type: enum emp_tier_type
  * @fd: block device opened read-write; the kernel opens the device again,
- *	exclusively, and keeps it; the fd can be closed after the call
+ *	exclusively, and keeps it; the fd can be closed after the call.
+ *	EMP_TIER_RDMA: must be -1
  * @flags: must be 0
- * @base: bytes into the device where the range begins; multiple of 4096
+ * @base: bytes into the device where the range begins; multiple of 4096.
+ *	EMP_TIER_RDMA: user address of a struct emp_donor
  * @bytes: length of the range; multiple of the region's block size, not 0
  * @deadline_ms: limit for one operation of this tier, 1..600000;
  *	0: module parameter tier_deadline_ms
@@ -84,6 +119,12 @@ enum emp_tier_type {
  * Errors: EBADF @fd, ENOTBLK no block device, EACCES @fd not read-write, EBUSY
  * device mounted, claimed by others, or range overlaps another tier's,
  * ENOSPC the range is beyond the end of the device, EINVAL the rest.
+ * Of EMP_TIER_RDMA: EOPNOTSUPP module emp_rdma is not there, ENODEV no RDMA
+ * device leads to the address, EHOSTUNREACH, ECONNREFUSED nobody listens there,
+ * ETIMEDOUT no answer, EKEYREJECTED the donor does not know our key or has not
+ * ours, EPROTONOSUPPORT no version in common, EPROTO it is no donor, EAGAIN it is
+ * full of clients or going away, ENOSPC it has not that much memory for us.
+ * The call waits for the donor, some seconds at most, and can be killed.
  */
 struct emp_tier_spec {
 	__u32 size;
@@ -103,8 +144,11 @@ struct emp_tier_spec {
 #define EMP_F_OVERCOMMIT	(1u << 1) /* tiers may be smaller than the region */
 #define EMP_F_PINNABLE		(1u << 2) /* long-term pins, up to a cap; what is mapped is dirty */
 #define EMP_F_CHECKSUM		(1u << 3) /* a checksum a subblock, checked on every read */
+#define EMP_F_MAC		(1u << 4) /* a keyed MAC a subblock instead; not with CHECKSUM */
+#define EMP_F_NO_MAC		(1u << 5) /* no MACs on account of a donor; not with MAC */
 #define EMP_F_ALL		(EMP_F_AUTODESTROY | EMP_F_OVERCOMMIT | \
-				 EMP_F_PINNABLE | EMP_F_CHECKSUM)
+				 EMP_F_PINNABLE | EMP_F_CHECKSUM | \
+				 EMP_F_MAC | EMP_F_NO_MAC)
 
 /**
  * struct emp_create - EMP_IOC_CREATE: make a region and return an fd of it

@@ -237,7 +237,8 @@ static void create_tiers(struct request *q)
 	TIER("size_larger", EINVAL, t->size += 8);
 	TIER("type_0", EINVAL, t->type = 0);
 	TIER("type_unknown", EINVAL, t->type = 99);
-	TIER("type_rdma", EOPNOTSUPP, t->type = EMP_TIER_RDMA);
+	TIER("type_rdma_fd", EINVAL, t->type = EMP_TIER_RDMA);
+	TIER("type_rdma_address", EFAULT, t->type = EMP_TIER_RDMA; t->fd = -1; t->base = 4096);
 	TIER("type_memdev", EOPNOTSUPP, t->type = EMP_TIER_MEMDEV);
 	TIER("flags", EINVAL, t->flags = 1);
 	TIER("pad", EINVAL, t->pad = 1);
@@ -464,7 +465,7 @@ static void tier_adds(struct request *q)
 		ADD("mounted", EBUSY, a.tier.fd = fd_of(dev_mounted, O_RDWR));
 	ADD("file", ENOTBLK, a.tier.fd = fd_of("/etc/passwd", O_RDONLY));
 	ADD("tier_flags", EINVAL, a.tier.flags = 1);
-	ADD("rdma", EOPNOTSUPP, a.tier.type = EMP_TIER_RDMA);
+	ADD("rdma", EFAULT, a.tier.type = EMP_TIER_RDMA; a.tier.fd = -1; a.tier.base = 4096);
 	ro = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	*ro = right;
 	mprotect(ro, 4096, PROT_READ);

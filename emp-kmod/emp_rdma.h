@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The rdma tier: a memory donor (docs/wire-donor.md) as a tier of a region.
+ *
+ * One tier is one session with one donor (struct emp_rdma). It has one
+ * connection at a time (struct emp_rdma_conn: an identifier of the RDMA CM, a
+ * queue pair and what belongs to it), for messages and for data.
+ *
+ * States, changed only under ->lock, by emp_rdma_broke(), emp_rdma_lost() and
+ * emp_rdma_mend_work():
+ *
+ *	OPENING		emp_rdma_open() is at it; an error there is its caller's
+ *	ACTIVE		requests are posted
+ *	BROKEN		no connection. Requests, those that the connection had under
+ *			way too, wait in ->urgent and ->others
+ *	RESUMING	a new connection is being made
+ *	LOST		for good: requests fail at once, and the tier is GONE
+ *
+ *	OPENING -> ACTIVE -> BROKEN <-> RESUMING -> ACTIVE
+ *	BROKEN, RESUMING, ACTIVE -> LOST
+ *
+ * The effect of what was under way when a connection broke is unknown. So it is
+ * done again only after RESUME, when the donor has destroyed its end of the old
+ * one and nothing can come late. What is under way, or waits, for longer than
+ * the tier's deadline fails; for what is under way the connection is broken
+ * first, since nothing else calls it back from the device.
+ *
+ * Who runs: requests are posted by whoever submits them and by the completion
+ * queue's work item; ->mend makes and unmakes connections; ->tick keeps the time.
+ * Nothing on the way of a request allocates: it comes from a mempool with all
+ * that it needs.
+ *
+ * Locks: ->lock (spin, irq) is inside of all locks of emp.ko, since requests
+ * may be submitted under them; emp_io_end() is called outside of it.
+ */
+#ifndef EMP_RDMA_H
+#define EMP_RDMA_H
+
+#include <linux/inet.h>
+#include <linux/mempool.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_cm.h>
+
+#include <annex/donor_codec.h>
+
+#include "emp_tier.h"
+
+#define EMP_RDMA_SGE	32	/* pieces of one request, if the device takes them */
+#define EMP_RDMA_BYTES	EMP_BLOCK_MAX	/* of one request */
+#define EMP_RDMA_POOL	64	/* requests that can always be had */
+#define EMP_RDMA_DEPTH	256	/* requests under way, at most */
+#define EMP_RDMA_RECVS	ANNEX_DONOR_CREDITS_MAX
+#define EMP_RDMA_SENDS	4	/* messages being sent */
+#define EMP_RDMA_TRIES	8	/* a request is posted so often, on new connections */
+
+struct emp_rdma_secret {
+	u8 bytes[ANNEX_DONOR_KEY_MAX];
+	u32 len;
+};
+
+enum emp_rdma_state {
+	EMP_RDMA_OPENING,
+	EMP_RDMA_ACTIVE,
+	EMP_RDMA_BROKEN,
+	EMP_RDMA_RESUMING,
+	EMP_RDMA_LOST,
+};
+
+/* One slab of the donor's. */
+struct emp_rdma_grant {
+	u64 id;
+	u64 addr;
+	u32 rkey;
+	u32 seen;		/* round of LIST that had it */
+};
+
+/**
+ * struct emp_rdma_req - one request: one work request
+ * @list: in ->urgent, ->others or ->posted
+ * @cqe: whom the completion queue calls
+ * @wr: READ or WRITE
+ * @sge: pieces, mapped for the device while it is posted
+ * @vec: pieces, as emp.ko gave them; in io.bio
+ * @pos: byte of the tier
+ * @expires: jiffies of the deadline
+ * @tries: how often it was posted
+ * @io: what emp.ko knows; last, see there
+ */
+struct emp_rdma_req {
+	struct list_head list;
+	struct ib_cqe cqe;
+	struct ib_rdma_wr wr;
+	struct emp_rdma_conn *conn;
+	struct ib_sge *sge;
+	struct bio_vec *vec;
+	u64 pos;
+	unsigned long expires;
+	u8 tries;
+	struct emp_io io;
+};
+
+struct emp_rdma_recv {
+	struct ib_cqe cqe;
+	struct ib_sge sge;
+	void *buf;		/* of the session's */
+};
+
+struct emp_rdma_send {
+	struct ib_cqe cqe;
+	struct ib_sge sge;
+	void *buf;
+	bool busy;		/* rd->lock */
+};
+
+struct emp_rdma_conn {
+	struct emp_rdma *rd;	/* NULL: it only waits to be destroyed; handler lock */
+	struct list_head grave;
+	struct rdma_cm_id *id;	/* has the queue pair, too */
+	struct ib_pd *pd;
+	struct ib_cq *cq;
+	u32 depth;		/* requests that may be under way */
+	u32 posted;		/* that are; rd->lock */
+	u32 users;		/* who use it without a lock; rd->lock */
+	bool broken;		/* rd->lock: nothing more is posted */
+	bool removed;		/* the device goes */
+	bool connected;
+	/* the last event that somebody waits for; written by the handler only */
+	int event;		/* enum rdma_cm_event_type, -1: none so far */
+	int status;
+	u32 donor_qpn;
+	u8 private[256] __aligned(8);
+	u8 private_len;
+	struct emp_rdma_recv recv[EMP_RDMA_RECVS];
+	struct emp_rdma_send send[EMP_RDMA_SENDS];
+};
+
+struct emp_rdma {
+	struct emp_tier *tier;
+	struct net *net;
+	struct sockaddr_storage addr;
+	struct emp_rdma_secret key;	/* shared with the donor, or none: zeros */
+	bool noauth;
+
+	/* the session: terms of the donor's accept */
+	struct emp_rdma_secret secret;
+	u8 proof[ANNEX_DONOR_MAC];
+	u64 generation;
+	u64 session;
+	u64 sequence;
+	u64 slab_bytes;
+	u8 slab_shift;
+	u32 features;
+	u32 heartbeat_ms;
+	u32 linger_ms;
+	struct emp_rdma_grant *grant;
+	u32 nr_grants;		/* that there are */
+	struct xarray by_id;	/* of grants: index + 1 */
+	u32 list_round;
+	int reason;		/* enum annex_donor_reason of the last reject or goodbye */
+
+	spinlock_t lock;	/* all that follows, and conn->broken, ->posted, ->busy */
+	enum emp_rdma_state state;
+	bool closing;
+	bool suspect;		/* pings are not answered */
+	struct emp_rdma_conn *conn;	/* takes requests; NULL: none */
+	struct emp_rdma_conn *dying;	/* broken, to be taken apart by ->mend */
+	struct list_head urgent;	/* reads that somebody waits for */
+	struct list_head others;
+	struct list_head posted;
+	unsigned long broken_since;
+	unsigned long heard;
+	unsigned long pinged;
+	u32 backoff_ms;
+	u32 unlistened;		/* connects in a row that met nobody */
+
+	/* one question at a time: whoever opens or mends */
+	u32 asked;		/* questions so far */
+	u32 ask_request;	/* number of the question; 0: none */
+	u16 ask_type;		/* of the answer */
+	u16 answer_len;
+	bool answered;
+	void *answer;		/* ANNEX_DONOR_MSG_MAX bytes */
+	wait_queue_head_t wait;	/* answer, event of the CM, end */
+
+	mempool_t *reqs;
+	u32 max_sge;
+	void *recv_buf[EMP_RDMA_RECVS];
+	void *send_buf;		/* EMP_RDMA_SENDS pieces */
+	struct delayed_work mend;
+	struct delayed_work tick;
+
+	u64 resumed;		/* sessions resumed, for the log only */
+};
+
+extern struct workqueue_struct *emp_rdma_wq;
+
+/* emp_rdma_auth.c: docs/wire-donor.md, "Keys" */
+struct emp_rdma_transcript {
+	const struct annex_donor_hello *hello;
+	const struct annex_donor_accept *accept;
+	u32 client_qpn;
+	u32 donor_qpn;
+};
+
+u64 emp_rdma_key_id(const struct emp_rdma_secret *key);
+void emp_rdma_mac_accept(const struct emp_rdma_secret *key, const struct emp_rdma_transcript *t,
+			 u8 mac[ANNEX_DONOR_MAC]);
+void emp_rdma_mac_proof(const struct emp_rdma_secret *key, const struct emp_rdma_transcript *t,
+			u8 mac[ANNEX_DONOR_MAC]);
+void emp_rdma_session_key(const struct emp_rdma_secret *key, const struct emp_rdma_transcript *t,
+			  struct emp_rdma_secret *session);
+void emp_rdma_mac_join(const struct emp_rdma_secret *session, const struct annex_donor_hello *hello,
+		       u32 client_qpn, u8 mac[ANNEX_DONOR_JOIN_MAC]);
+
+/* emp_rdma_conn.c */
+struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_kind kind);
+void emp_rdma_conn_free(struct emp_rdma_conn *c);
+bool emp_rdma_conn_send(struct emp_rdma_conn *c, const void *msg, size_t len);
+int emp_rdma_ask(struct emp_rdma_conn *c, unsigned int type, void *msg, size_t len,
+		 unsigned int answer);
+void emp_rdma_conn_bye(struct emp_rdma_conn *c);
+void emp_rdma_conn_exit(void);
+
+/* emp_rdma_link.c: the words */
+void emp_rdma_hello(struct emp_rdma *rd, enum annex_donor_kind kind, u32 qpn,
+		    struct annex_donor_hello *h);
+int emp_rdma_accepted(struct emp_rdma_conn *c, const struct annex_donor_hello *h);
+int emp_rdma_rejected(struct emp_rdma_conn *c);
+int emp_rdma_reason(int reason);
+void emp_rdma_message(struct emp_rdma_conn *c, const void *data, size_t len);
+int emp_rdma_grants(struct emp_rdma_conn *c, u64 bytes);
+int emp_rdma_list(struct emp_rdma_conn *c);
+
+/* emp_rdma_data.c */
+extern const struct emp_tier_ops emp_rdma_ops;
+void emp_rdma_close(struct emp_tier *t);
+int emp_rdma_data_init(struct emp_rdma *rd);
+void emp_rdma_data_exit(struct emp_rdma *rd);
+void emp_rdma_post(struct emp_rdma *rd);
+void emp_rdma_fail_waiting(struct emp_rdma *rd, int error);
+
+/* emp_rdma_mend.c */
+void emp_rdma_broke(struct emp_rdma_conn *c, const char *why);
+void emp_rdma_lost(struct emp_rdma *rd, const char *why);
+void emp_rdma_mend_work(struct work_struct *work);
+void emp_rdma_tick_work(struct work_struct *work);
+
+#endif

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests: each is one work request, READ or WRITE, of as many pieces as the
+ * device takes, within one slab of the donor's.
+ *
+ * Reads that somebody waits for go first, and a quarter of the queue is theirs.
+ * What the queue has no room for waits in a list: there is one request for each
+ * fault that waits, and what is read ahead or written back is bounded by emp.ko
+ * (queue_depth), so the lists are.
+ */
+#include <linux/slab.h>
+
+#include "../compat/emp_compat_bdev.h"
+#include "emp_rdma.h"
+
+static struct emp_rdma_req *to_req(struct emp_io *io)
+{
+	return container_of(io, struct emp_rdma_req, io);
+}
+
+static enum dma_data_direction emp_rdma_dir(const struct emp_rdma_req *req)
+{
+	return req->io.write ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
+}
+
+static void emp_rdma_unmap(struct ib_device *dev, struct emp_rdma_req *req, u32 n)
+{
+	while (n--)
+		ib_dma_unmap_page(dev, req->sge[n].addr, req->sge[n].length, emp_rdma_dir(req));
+}
+
+static int emp_rdma_map(struct emp_rdma_conn *c, struct emp_rdma_req *req)
+{
+	struct ib_device *dev = c->id->device;
+	u32 i;
+
+	for (i = 0; i < req->io.bio.bi_vcnt; i++) {
+		const struct bio_vec *v = &req->vec[i];
+		u64 addr = ib_dma_map_page(dev, v->bv_page, v->bv_offset, v->bv_len,
+					   emp_rdma_dir(req));
+
+		if (ib_dma_mapping_error(dev, addr)) {
+			emp_rdma_unmap(dev, req, i);
+			return -ENOMEM;
+		}
+		req->sge[i] = (struct ib_sge){ addr, v->bv_len, c->pd->local_dma_lkey };
+	}
+	return 0;
+}
+
+/* The list in which it waits. */
+static struct list_head *emp_rdma_queue(struct emp_rdma *rd, const struct emp_rdma_req *req)
+{
+	return req->io.write || req->io.ahead ? &rd->others : &rd->urgent;
+}
+
+static void emp_rdma_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct emp_rdma_req *req = container_of(wc->wr_cqe, struct emp_rdma_req, cqe);
+	struct emp_rdma_conn *c = req->conn;
+	struct emp_rdma *rd = c->rd;
+	unsigned long flags;
+	bool again = false;
+	int error = 0;
+
+	emp_rdma_unmap(c->id->device, req, req->io.bio.bi_vcnt);
+	if (wc->status != IB_WC_SUCCESS)
+		emp_rdma_broke(c, ib_wc_status_msg(wc->status));
+	spin_lock_irqsave(&rd->lock, flags);
+	c->posted--;
+	list_del_init(&req->list);
+	switch (wc->status) {
+	case IB_WC_SUCCESS:
+		break;
+	case IB_WC_WR_FLUSH_ERR:
+	case IB_WC_RETRY_EXC_ERR:
+	case IB_WC_RNR_RETRY_EXC_ERR:
+		if (rd->state == EMP_RDMA_LOST)
+			error = -ENODEV;
+		else if (time_after(jiffies, req->expires))
+			error = -ETIMEDOUT;
+		else if (req->tries >= EMP_RDMA_TRIES)
+			error = -EIO;
+		else
+			again = true;
+		break;
+	default:
+		error = -EIO;	/* it would end so again */
+	}
+	if (again)
+		list_add_tail(&req->list, emp_rdma_queue(rd, req));
+	spin_unlock_irqrestore(&rd->lock, flags);
+	if (!again)
+		emp_io_end(&req->io, error);
+	emp_rdma_post(rd);
+}
+
+static int emp_rdma_post_req(struct emp_rdma_conn *c, struct emp_rdma_req *req)
+{
+	struct emp_rdma *rd = c->rd;
+	const struct emp_rdma_grant *g = &rd->grant[req->pos >> rd->slab_shift];
+	int err = emp_rdma_map(c, req);
+
+	if (err)
+		return err;
+	req->conn = c;
+	req->cqe.done = emp_rdma_done;
+	req->wr = (struct ib_rdma_wr){
+		.wr = {
+			.wr_cqe = &req->cqe,
+			.sg_list = req->sge,
+			.num_sge = req->io.bio.bi_vcnt,
+			.opcode = req->io.write ? IB_WR_RDMA_WRITE : IB_WR_RDMA_READ,
+			.send_flags = IB_SEND_SIGNALED,
+		},
+		.remote_addr = g->addr + (req->pos & (rd->slab_bytes - 1)),
+		.rkey = g->rkey,
+	};
+	err = ib_post_send(c->id->qp, &req->wr.wr, NULL);
+	if (err)
+		emp_rdma_unmap(c->id->device, req, req->io.bio.bi_vcnt);
+	return err;
+}
+
+/* The next that may go to the device. */
+static struct emp_rdma_req *emp_rdma_next(struct emp_rdma *rd, const struct emp_rdma_conn *c)
+{
+	lockdep_assert_held(&rd->lock);
+	if (c->posted >= c->depth)
+		return NULL;
+	if (!list_empty(&rd->urgent))
+		return list_first_entry(&rd->urgent, struct emp_rdma_req, list);
+	if (c->posted >= c->depth - c->depth / 4)
+		return NULL;
+	return list_first_entry_or_null(&rd->others, struct emp_rdma_req, list);
+}
+
+/** emp_rdma_post - give the device what waits, as far as its queue has room; any context */
+void emp_rdma_post(struct emp_rdma *rd)
+{
+	struct emp_rdma_req *req;
+	struct emp_rdma_conn *c;
+	unsigned long flags;
+	int err;
+
+	do {
+		spin_lock_irqsave(&rd->lock, flags);
+		c = rd->state == EMP_RDMA_ACTIVE ? rd->conn : NULL;
+		req = c ? emp_rdma_next(rd, c) : NULL;
+		err = 0;
+		if (req) {
+			list_move_tail(&req->list, &rd->posted);
+			req->tries++;
+			err = emp_rdma_post_req(c, req);
+			if (err)
+				list_del_init(&req->list);
+			else
+				c->posted++;
+		}
+		spin_unlock_irqrestore(&rd->lock, flags);
+		if (err)
+			emp_io_end(&req->io, -EIO);
+	} while (req);
+}
+
+/** emp_rdma_fail_waiting - end all that wait for a connection */
+void emp_rdma_fail_waiting(struct emp_rdma *rd, int error)
+{
+	struct emp_rdma_req *req, *next;
+	unsigned long flags;
+	LIST_HEAD(all);
+
+	spin_lock_irqsave(&rd->lock, flags);
+	list_splice_init(&rd->urgent, &all);
+	list_splice_tail_init(&rd->others, &all);
+	spin_unlock_irqrestore(&rd->lock, flags);
+	list_for_each_entry_safe(req, next, &all, list) {
+		list_del_init(&req->list);
+		emp_io_end(&req->io, error);
+	}
+}
+
+/* --- operations of the tier ------------------------------------------------------ */
+
+static struct emp_io *emp_rdma_io_alloc(struct emp_tier *t, bool write, u64 pos, u32 vecs,
+					gfp_t gfp)
+{
+	struct emp_rdma *rd = t->priv;
+	struct emp_rdma_req *req = mempool_alloc(rd->reqs, gfp);
+
+	if (!req)
+		return NULL;
+	memset(req, 0, sizeof(*req));
+	INIT_LIST_HEAD(&req->list);
+	req->sge = (void *)(req + 1);
+	req->vec = (void *)(req->sge + rd->max_sge);
+	req->pos = pos;
+	bio_init(&req->io.bio, NULL, req->vec, min(vecs, rd->max_sge),
+		 write ? REQ_OP_WRITE : REQ_OP_READ);
+	req->io.tier = t;
+	req->io.write = write;
+	return &req->io;
+}
+
+static bool emp_rdma_io_add(struct emp_io *io, struct folio *folio, size_t off, size_t len)
+{
+	struct emp_rdma_req *req = to_req(io);
+	struct emp_rdma *rd = io->tier->priv;
+	u64 end = req->pos + io->bio.bi_iter.bi_size + len;
+
+	/* A block lies within one slab, so the first piece always does. */
+	if (end - req->pos > EMP_RDMA_BYTES ||
+	    (end - 1) >> rd->slab_shift != req->pos >> rd->slab_shift)
+		return false;
+	return annex_bio_add_folio(&io->bio, folio, len, off);
+}
+
+static void emp_rdma_io_submit(struct emp_io *io)
+{
+	struct emp_rdma_req *req = to_req(io);
+	struct emp_tier *t = io->tier;
+	struct emp_rdma *rd = t->priv;
+	unsigned long flags;
+	bool lost;
+
+	io->bio.bi_private = (void *)(unsigned long)io->bio.bi_iter.bi_size;
+	req->expires = jiffies + msecs_to_jiffies(READ_ONCE(t->deadline_ms)) + 1;
+	/* Once it is in a list it can end, and with the last one the tier. */
+	atomic_inc(&t->inflight);
+	spin_lock_irqsave(&rd->lock, flags);
+	lost = rd->state == EMP_RDMA_LOST;
+	if (!lost)
+		list_add_tail(&req->list, emp_rdma_queue(rd, req));
+	spin_unlock_irqrestore(&rd->lock, flags);
+	if (lost)
+		emp_io_end(io, -ENODEV);
+	else
+		emp_rdma_post(rd);
+	emp_tier_put(t);
+}
+
+static void emp_rdma_io_free(struct emp_io *io)
+{
+	struct emp_rdma *rd = io->tier->priv;
+
+	bio_uninit(&io->bio);
+	mempool_free(to_req(io), rd->reqs);
+}
+
+/* The donor zeroes what it gets back before anybody else gets it. */
+static int emp_rdma_zero(struct emp_tier *t, u64 pos, u64 len)
+{
+	return 0;
+}
+
+static const char *emp_rdma_link(struct emp_tier *t)
+{
+	struct emp_rdma *rd = t->priv;
+
+	switch (READ_ONCE(rd->state)) {
+	case EMP_RDMA_OPENING:
+		return "opening";
+	case EMP_RDMA_ACTIVE:
+		return READ_ONCE(rd->suspect) ? "suspect" : "active";
+	case EMP_RDMA_BROKEN:
+		return "broken";
+	case EMP_RDMA_RESUMING:
+		return "resuming";
+	case EMP_RDMA_LOST:
+		break;
+	}
+	return "lost";
+}
+
+const struct emp_tier_ops emp_rdma_ops = {
+	.name		= "rdma",
+	.remote		= true,
+	.io_alloc	= emp_rdma_io_alloc,
+	.io_add		= emp_rdma_io_add,
+	.io_submit	= emp_rdma_io_submit,
+	.io_free	= emp_rdma_io_free,
+	.zero		= emp_rdma_zero,
+	.close		= emp_rdma_close,
+	.link		= emp_rdma_link,
+};
+
+/** emp_rdma_data_init - the pool of requests; max_sge is known by then */
+int emp_rdma_data_init(struct emp_rdma *rd)
+{
+	size_t size = sizeof(struct emp_rdma_req) +
+		      rd->max_sge * (sizeof(struct ib_sge) + sizeof(struct bio_vec));
+
+	rd->reqs = mempool_create_kmalloc_pool(EMP_RDMA_POOL, size);
+	return rd->reqs ? 0 : -ENOMEM;
+}
+
+void emp_rdma_data_exit(struct emp_rdma *rd)
+{
+	mempool_destroy(rd->reqs);
+}
