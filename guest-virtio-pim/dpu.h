@@ -60,6 +60,8 @@ struct dpu_rank {
 	spinlock_t result_lock;	/* the rest */
 	bool results_final;	/* results answer the next update */
 	u64 commits;		/* counts commits: whose results are those? */
+	u64 updates;
+	u64 updates_cached;	/* that no provider was asked for */
 	u64 results[DPU_MAX_CIS];
 };
 

@@ -69,6 +69,8 @@ static int dpu_update(struct dpu_rank *rank, void __user *arg)
 		return err;
 	spin_lock(&rank->result_lock);
 	final = rank->results_final;
+	rank->updates++;
+	rank->updates_cached += final;
 	if (final)
 		memcpy(results, rank->results, sizeof(results));
 	spin_unlock(&rank->result_lock);

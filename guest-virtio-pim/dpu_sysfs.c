@@ -158,7 +158,27 @@ static const struct attribute_group dpu_rank_group = {
 	.is_visible	= dpu_rank_attr_visible,
 };
 
+/* A counter. */
+#define DPU_STAT_SHOW(_name) DPU_ATTR_SHOW(_name, "%llu", READ_ONCE(rank->_name))
+
+DPU_STAT_SHOW(commits);
+DPU_STAT_SHOW(updates);
+DPU_STAT_SHOW(updates_cached);
+
+static struct attribute *dpu_rank_stats[] = {
+	&dev_attr_commits.attr,
+	&dev_attr_updates.attr,
+	&dev_attr_updates_cached.attr,
+	NULL
+};
+
+static const struct attribute_group dpu_rank_stats_group = {
+	.name	= "stats",
+	.attrs	= dpu_rank_stats,
+};
+
 const struct attribute_group *dpu_rank_groups[] = {
 	&dpu_rank_group,
+	&dpu_rank_stats_group,
 	NULL
 };
