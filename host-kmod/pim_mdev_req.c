@@ -6,6 +6,7 @@
 #include <linux/cred.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
@@ -288,6 +289,8 @@ static int pim_vm_handle(struct vpci_chain *c)
 	type = le32_to_cpu(hdr.type);
 	if (!err && (rank >= vm->nr_ranks || hdr.reserved))
 		err = -EINVAL;
+	if (!err)
+		rank = array_index_nospec(rank, vm->nr_ranks);
 	if (!err && !c->q->index)
 		err = pim_vm_control(vm, c, type, &vm->slots[rank]);
 	else if (!err)

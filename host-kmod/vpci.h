@@ -136,7 +136,7 @@ struct vpci_queue {
 	u16 next_avail;		/* the next element to be taken */
 	u16 seen_avail;		/* the driver's index, when it was last looked at */
 	u16 next_used;		/* elements put into the used ring so far */
-	u16 signalled;		/* next_used at the last interrupt */
+	u16 signalled;		/* next_used when an interrupt was last thought of */
 	__le16 used_flags;
 	__le32 used_first;	/* the id in the first element of the used ring */
 	struct vring_desc *table;	/* size_max elements */

@@ -7,6 +7,7 @@
  * configuration is laid over what would be read there, and the fields that it
  * touches take effect in order.
  */
+#include <linux/nospec.h>
 #include <linux/pci_ids.h>
 #include <linux/pci_regs.h>
 #include <linux/slab.h>
@@ -211,7 +212,9 @@ static u32 vpci_half(u64 value, u32 select)
 
 static struct vpci_queue *vpci_selected(struct vpci_dev *dev)
 {
-	return dev->queue_select < dev->nr_queues ? &dev->queues[dev->queue_select] : NULL;
+	u32 i = dev->queue_select;
+
+	return i < dev->nr_queues ? &dev->queues[array_index_nospec(i, dev->nr_queues)] : NULL;
 }
 
 static void vpci_common_get(struct vpci_dev *dev, struct virtio_pci_common_cfg *c)

@@ -90,14 +90,12 @@ static bool vpci_wants_irq(struct vpci_queue *q)
 	__le16 word = 0;
 	u16 from = q->signalled;
 
+	q->signalled = q->next_used;
 	smp_mb();	/* pairs with the driver's, between this and the used index */
 	if (q->event_idx) {
 		if (!vpci_dma(q->dev, q->avail + 4 + 2 * (u64)q->size, &word, 2, false))
 			return true;
-		if (!vring_need_event(le16_to_cpu(word), q->next_used, from))
-			return false;
-		q->signalled = q->next_used;
-		return true;
+		return vring_need_event(le16_to_cpu(word), q->next_used, from);
 	}
 	if (!vpci_dma(q->dev, q->avail, &word, 2, false))
 		return true;

@@ -124,11 +124,11 @@ clients()
 		done
 		rank /dev/dpu_rank0 updates 20 && rank /dev/dpu_rank0 fill 4096 9 && rank /dev/dpu_rank0 clean || exit 1
 		cat /sys/class/dpu_rank/dpu_rank0/stats/*
-		rank /dev/dpu_rank0 hold </dev/zero & sleep 1
-		! rmmod virtio_pim || exit 2
-		kill %1; wait
+		mkfifo hold; rank /dev/dpu_rank0 hold <>hold & p=\$!; sleep 1
+		! rmmod virtio_pim 2>/dev/null || exit 2
+		kill \$p; wait \$p
 		rank /dev/dpu_rank0 until ENODEV & p=\$!; sleep 1
-		echo virtio4 >/dev/null; cd /sys/bus/virtio/drivers/virtio_pim; for d in virtio*; do echo \$d >unbind; done
+		cd /sys/bus/virtio/drivers/virtio_pim; for d in virtio*; do echo \$d >unbind; done
 		wait \$p || { echo until fails; exit 3; }
 		[ ! -e /dev/dpu_rank0 ] || exit 4
 		echo \$d >bind; rank /dev/dpu_rank0 clean && rmmod virtio_pim && rmmod dpu"
@@ -163,7 +163,7 @@ two_guests()
 	provide --ranks 2
 	vm_add vm0
 	first=$uuid
-	guest_start vm0 "rank /dev/dpu_rank0 fill 4096 1; (rank /dev/dpu_rank0 hold & ); sleep 1; echo holds; read x"
+	guest_start vm0 "rank /dev/dpu_rank0 fill 4096 1; mkfifo hold; rank /dev/dpu_rank0 hold <>hold & sleep 1; echo holds; read x"
 	guest_reaches vm0 holds
 	vm_add vm1
 	guest_start vm1 "rank /dev/dpu_rank0 clean && echo has one; read x

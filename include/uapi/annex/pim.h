@@ -6,7 +6,7 @@
  * privileged program, adds ranks by /dev/pim-control and serves them: it gets a
  * file for each, maps two rings and the rank's MRAM through it, and answers
  * requests. Who uses ranks holds a *lease* of each: programs on this host by
- * opening /dev/dpu_rankN (pim_local.ko), or by PIM_IOC_LEASE on
+ * opening /dev/dpu_rankN (pim_local.ko), guests by pim_mdev.ko, or by PIM_IOC_LEASE on
  * /dev/pim-arbiter, which also lists ranks and owners and tells events.
  *
  * Every structure of an ioctl begins with its own size in bytes, so that it can
