@@ -159,16 +159,22 @@ static const struct attribute_group dpu_rank_group = {
 };
 
 /* A counter. */
-#define DPU_STAT_SHOW(_name) DPU_ATTR_SHOW(_name, "%llu", READ_ONCE(rank->_name))
+#define DPU_STAT_SHOW(_name, _field) DPU_ATTR_SHOW(_name, "%llu", READ_ONCE(rank->_field))
 
-DPU_STAT_SHOW(commits);
-DPU_STAT_SHOW(updates);
-DPU_STAT_SHOW(updates_cached);
+DPU_STAT_SHOW(commits, commits);
+DPU_STAT_SHOW(updates, updates);
+DPU_STAT_SHOW(updates_cached, updates_cached);
+DPU_STAT_SHOW(commits_predicted, predict.predicted);
+DPU_STAT_SHOW(batches, predict.batches);
+DPU_STAT_SHOW(mispredicted, predict.mispredicted);
 
 static struct attribute *dpu_rank_stats[] = {
 	&dev_attr_commits.attr,
 	&dev_attr_updates.attr,
 	&dev_attr_updates_cached.attr,
+	&dev_attr_commits_predicted.attr,
+	&dev_attr_batches.attr,
+	&dev_attr_mispredicted.attr,
 	NULL
 };
 

@@ -54,6 +54,7 @@ struct vpim {
 	u32 nr_queues;		/* of requests */
 	u32 seg_max;		/* pieces of data of one request */
 	u32 seg_bytes;		/* of one piece */
+	u32 batch_max;		/* command sets of a request */
 	struct vpim_rank *ranks;
 	struct vpim_queue *queues;	/* [0] is the control queue */
 	struct work_struct scan;	/* look for ranks */
@@ -65,6 +66,7 @@ struct vpim_req {
 	struct list_head list;	/* for who waits for several */
 	struct completion done;
 	int error;		/* the device did not answer */
+	void *data;		/* more of its own, freed with it */
 	u32 out_bytes;
 	u32 in_bytes;		/* without the status */
 	struct {		/* the device reads */
@@ -92,15 +94,14 @@ void vpim_req_put(struct vpim_req *req);
  * vpim_submit - give a request to the device
  * @q: the queue
  * @req: its out and in are filled in
- * @sg: data, behind @req->out, or with @in before the status; NULL: none
- * @nr_sg: elements
- * @in: the device writes the data
+ * @out: data behind @req->out that the device reads, or NULL
+ * @in: data before @req->in that it writes, or NULL
  * @killable: the wait for a place in the queue
  *
  * 0, -EINTR, -ENODEV, -EIO, -ENOMEM.
  */
-int vpim_submit(struct vpim_queue *q, struct vpim_req *req, struct scatterlist *sg, u32 nr_sg,
-		bool in, bool killable);
+int vpim_submit(struct vpim_queue *q, struct vpim_req *req, struct scatterlist *out,
+		struct scatterlist *in, bool killable);
 
 /** vpim_wait - for the answer; 0, -EINTR killed, or what the status means */
 int vpim_wait(struct vpim_req *req, bool killable);

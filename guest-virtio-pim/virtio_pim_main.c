@@ -123,6 +123,9 @@ static struct vpim *vpim_alloc(struct virtio_device *vdev)
 		kfree(vp);
 		return ERR_PTR(-EINVAL);
 	}
+	if (virtio_has_feature(vdev, VIRTIO_PIM_F_BATCH))
+		virtio_cread(vdev, struct virtio_pim_config, batch_max, &vp->batch_max);
+	vp->batch_max = min_t(u32, vp->batch_max, VIRTIO_PIM_BATCH_MAX);
 	vp->nr_queues = min3(vp->nr_queues, (u32)VPIM_QUEUES_MAX,
 			     max(vp->nr_ranks, num_possible_cpus()));
 	vp->ranks = kcalloc(vp->nr_ranks, sizeof(*vp->ranks), GFP_KERNEL);

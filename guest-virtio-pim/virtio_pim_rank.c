@@ -42,7 +42,7 @@ static int vpim_control(struct vpim_rank *r, u32 type)
 
 	if (!req)
 		return -ENOMEM;
-	err = vpim_submit(r->vp->queues, req, NULL, 0, false, true) ?: vpim_wait(req, true);
+	err = vpim_submit(r->vp->queues, req, NULL, NULL, true) ?: vpim_wait(req, true);
 	vpim_req_put(req);
 	return err;
 }
@@ -53,7 +53,7 @@ static void vpim_rank_close(struct vpim_rank *r)
 	struct vpim_req *req = vpim_req_new(VIRTIO_PIM_T_CLOSE, r->index,
 					    GFP_KERNEL | __GFP_NOFAIL);
 
-	if (!vpim_submit(r->vp->queues, req, NULL, 0, false, false))
+	if (!vpim_submit(r->vp->queues, req, NULL, NULL, false))
 		vpim_wait(req, false);
 	vpim_req_put(req);
 }
@@ -87,7 +87,7 @@ static int vpim_words(struct vpim_rank *r, struct vpim_req *req, u64 *results)
 
 	req->in_bytes = sizeof(req->in.words);
 	err = vpim_rank_check(r) ?:
-	      vpim_submit(vpim_rank_queue(r), req, NULL, 0, false, true) ?:
+	      vpim_submit(vpim_rank_queue(r), req, NULL, NULL, true) ?:
 	      vpim_wait(req, true);
 	for (ci = 0; ci < VIRTIO_PIM_CIS && !err; ci++)
 		results[ci] = le64_to_cpu(req->in.words[ci]);
@@ -107,6 +107,37 @@ static int vpim_commit(struct dpu_rank *dpu, const u64 *cmds, u64 *results)
 		req->out.words[ci] = cpu_to_le64(cmds[ci]);
 	req->out_bytes += sizeof(req->out.words);
 	return vpim_words(r, req, results);
+}
+
+static int vpim_batch(struct dpu_rank *dpu, const u64 (*cmds)[DPU_MAX_CIS],
+		      u64 (*results)[DPU_MAX_CIS], u32 n)
+{
+	struct vpim_rank *r = dpu_rank_priv(dpu);
+	struct vpim_req *req = vpim_req_new(VIRTIO_PIM_T_COMMIT, r->index, GFP_KERNEL);
+	u32 words = n * VIRTIO_PIM_CIS, i;
+	struct scatterlist out, in;
+	__le64 *data;
+	int err;
+
+	if (!req)
+		return -ENOMEM;
+	data = kmalloc_array(words, 2 * sizeof(*data), GFP_KERNEL);
+	req->data = data;
+	if (!data) {
+		err = -ENOMEM;
+		goto put;
+	}
+	for (i = 0; i < words; i++)
+		data[i] = cpu_to_le64(cmds[0][i]);
+	sg_init_one(&out, data, words * sizeof(*data));
+	sg_init_one(&in, data + words, words * sizeof(*data));
+	err = vpim_rank_check(r) ?: vpim_submit(vpim_rank_queue(r), req, &out, &in, true) ?:
+	      vpim_wait(req, true);
+	for (i = 0; i < words && !err; i++)
+		results[0][i] = le64_to_cpu(data[words + i]);
+put:
+	vpim_req_put(req);
+	return err;
 }
 
 static int vpim_update(struct dpu_rank *dpu, u64 *results)
@@ -153,9 +184,9 @@ static u32 vpim_take(struct vpim *vp, const struct dpu_xfer *x, struct vpim_curs
 	return taken;
 }
 
-/* The next request: what it is about goes to @w, its data to @sg. How many pieces. */
-static u32 vpim_next_piece(struct vpim *vp, const struct dpu_xfer *x, struct vpim_cursor *cur,
-			   struct virtio_pim_xfer *w, struct scatterlist *sg)
+/* The next request: what it is about goes to @w, its data to @sg. */
+static void vpim_next_piece(struct vpim *vp, const struct dpu_xfer *x, struct vpim_cursor *cur,
+			    struct virtio_pim_xfer *w, struct scatterlist *sg)
 {
 	u32 nr = 0, bytes = x->bytes - cur->done, offset = x->offset + cur->done;
 	bool whole = !cur->done;
@@ -189,9 +220,7 @@ static u32 vpim_next_piece(struct vpim *vp, const struct dpu_xfer *x, struct vpi
 	w->mask = cpu_to_le64(mask);
 	w->offset = cpu_to_le32(offset);
 	w->bytes = cpu_to_le32(bytes);
-	if (nr)
-		sg_mark_end(&sg[nr - 1]);
-	return nr;
+	sg_mark_end(&sg[nr - 1]);
 }
 
 static int vpim_xfer(struct dpu_rank *dpu, const struct dpu_xfer *x, bool read)
@@ -203,7 +232,6 @@ static int vpim_xfer(struct dpu_rank *dpu, const struct dpu_xfer *x, bool read)
 	struct scatterlist *sg;
 	LIST_HEAD(reqs);
 	int err, e;
-	u32 nr;
 
 	sg = kvmalloc_array(vp->seg_max, sizeof(*sg), GFP_KERNEL);
 	if (!sg)
@@ -216,9 +244,10 @@ static int vpim_xfer(struct dpu_rank *dpu, const struct dpu_xfer *x, bool read)
 			err = -ENOMEM;
 			break;
 		}
-		nr = vpim_next_piece(vp, x, &cur, &req->out.xfer, sg);
+		vpim_next_piece(vp, x, &cur, &req->out.xfer, sg);
 		req->out_bytes += sizeof(req->out.xfer);
-		err = vpim_submit(vpim_next_queue(vp), req, sg, nr, read, true);
+		err = vpim_submit(vpim_next_queue(vp), req, read ? NULL : sg, read ? sg : NULL,
+				  true);
 		if (err)
 			vpim_req_put(req);
 		else
@@ -251,6 +280,7 @@ const struct dpu_rank_ops vpim_rank_ops = {
 	.open		= vpim_open,
 	.release	= vpim_release,
 	.commit		= vpim_commit,
+	.batch		= vpim_batch,
 	.update		= vpim_update,
 	.write		= vpim_write,
 	.read		= vpim_read,
@@ -267,7 +297,7 @@ static int vpim_rank_vpd(struct vpim_rank *r, void *vpd, u32 bytes)
 	if (!req)
 		return -ENOMEM;
 	sg_init_one(&sg, vpd, bytes);
-	err = vpim_submit(r->vp->queues, req, &sg, 1, true, false) ?: vpim_wait(req, false);
+	err = vpim_submit(r->vp->queues, req, NULL, &sg, false) ?: vpim_wait(req, false);
 	vpim_req_put(req);
 	return err;
 }
@@ -294,7 +324,7 @@ int vpim_rank_describe(struct vpim_rank *r, struct dpu_rank_info *info, void *vp
 	if (!req)
 		return -ENOMEM;
 	req->in_bytes = sizeof(req->in.info);
-	err = vpim_submit(r->vp->queues, req, NULL, 0, false, false) ?: vpim_wait(req, false);
+	err = vpim_submit(r->vp->queues, req, NULL, NULL, false) ?: vpim_wait(req, false);
 	if (err)
 		goto put;
 	in = &req->in.info;
@@ -308,6 +338,7 @@ int vpim_rank_describe(struct vpim_rank *r, struct dpu_rank_info *info, void *vp
 		.channel_id = le32_to_cpu(in->channel_id),
 		.rank_index = le32_to_cpu(in->rank_index),
 		.rank_count = le32_to_cpu(in->rank_count),
+		.batch_max = r->vp->batch_max,
 		.ci_mask = le32_to_cpu(in->ci_mask),
 		.vpd_bytes = le32_to_cpu(in->vpd_bytes),
 		.vpd = vpd,

@@ -8,7 +8,10 @@
 
 static void vpim_req_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct vpim_req, ref));
+	struct vpim_req *req = container_of(ref, struct vpim_req, ref);
+
+	kfree(req->data);
+	kfree(req);
 }
 
 void vpim_req_put(struct vpim_req *req)
@@ -37,10 +40,10 @@ static u8 *vpim_req_status(struct vpim_req *req)
 }
 
 /* -ENOSPC: not now. */
-static int vpim_add(struct vpim_queue *q, struct vpim_req *req, struct scatterlist *sg, u32 nr_sg,
-		    bool in)
+static int vpim_add(struct vpim_queue *q, struct vpim_req *req, struct scatterlist *out,
+		    struct scatterlist *in)
 {
-	struct scatterlist head, tail, *sgs[3];
+	struct scatterlist head, tail, *sgs[4];
 	unsigned int n = 0, n_out;
 	bool kick;
 	int err;
@@ -48,11 +51,11 @@ static int vpim_add(struct vpim_queue *q, struct vpim_req *req, struct scatterli
 	sg_init_one(&head, &req->out, req->out_bytes);
 	sg_init_one(&tail, &req->in, req->in_bytes + 1);
 	sgs[n++] = &head;
-	if (nr_sg && !in)
-		sgs[n++] = sg;
+	if (out)
+		sgs[n++] = out;
 	n_out = n;
-	if (nr_sg && in)
-		sgs[n++] = sg;
+	if (in)
+		sgs[n++] = in;
 	sgs[n++] = &tail;
 
 	spin_lock_irq(&q->lock);
@@ -71,16 +74,15 @@ static int vpim_add(struct vpim_queue *q, struct vpim_req *req, struct scatterli
 	return 0;
 }
 
-int vpim_submit(struct vpim_queue *q, struct vpim_req *req, struct scatterlist *sg, u32 nr_sg,
-		bool in, bool killable)
+int vpim_submit(struct vpim_queue *q, struct vpim_req *req, struct scatterlist *out,
+		struct scatterlist *in, bool killable)
 {
 	int err;
 
 	/* A full queue gives a place back: each request in it is answered. */
 	if (!killable)
-		wait_event(q->space, (err = vpim_add(q, req, sg, nr_sg, in)) != -ENOSPC);
-	else if (wait_event_killable(q->space,
-				     (err = vpim_add(q, req, sg, nr_sg, in)) != -ENOSPC))
+		wait_event(q->space, (err = vpim_add(q, req, out, in)) != -ENOSPC);
+	else if (wait_event_killable(q->space, (err = vpim_add(q, req, out, in)) != -ENOSPC))
 		err = -EINTR;
 	return err;
 }

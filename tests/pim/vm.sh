@@ -7,7 +7,7 @@
 # lab: --kernel 6.12 --mem 2G
 # lab: --kernel 6.1 --mem 2G
 # debug: kmemleak
-# time: 300
+# time: 600
 #
 # shellcheck disable=SC2317 # cases are called by t_run
 # shellcheck disable=SC2154 # uuid is set by vm_add
@@ -28,8 +28,8 @@ vm()	# ACTION [ARGUMENT]...
 start_vm()	# ACTION [ARGUMENT]...: in the background ($vm)
 {
 	: >/tmp/vm.out
-	mkfifo -m 600 "/tmp/vm.$BASHPID" 2>/dev/null || true
-	"$bin/vm" "$uuid" "$@" <>"/tmp/vm.$BASHPID" >/tmp/vm.out 2>&1 &
+	[ -p "/tmp/vm.$$" ] || mkfifo -m 600 "/tmp/vm.$$"
+	"$bin/vm" "$uuid" "$@" <>"/tmp/vm.$$" >/tmp/vm.out 2>&1 &
 	vm=$!
 }
 
