@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What dpu.ko, pim.ko and pim_local.ko need, across kernels:
+ * What dpu.ko, pim.ko, pim_local.ko and pim_mdev.ko need, across kernels:
  * 6.13	namespaces of symbols are strings, binary attributes are const
  * 6.8	eventfd_signal() lost its count
  * 6.4	class_create() lost its owner

@@ -11,6 +11,8 @@
  *				provider; unregister takes it for writing to set
  *				gone, and then waits for all that are under way
  *   rank->lock (mutex)		who has it open, debug mode, mode
+ *   rank->predict.lock (mutex)	commands answered here and not sent yet; where there are
+ *				any of that kind, one commit at a time
  *   rank->result_lock (spin)	the result words
  */
 #ifndef DPU_H
@@ -21,6 +23,7 @@
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "dpu_rank.h"
 
@@ -34,6 +37,30 @@ enum dpu_mode {
 	DPU_MODE_UNDEFINED	= 0,
 	DPU_MODE_PERF		= 1,	/* the program has the rank mapped: not here */
 	DPU_MODE_SAFE		= 2,
+};
+
+/* What is known of an interface; see dpu_predict.c. */
+struct dpu_predict_ci {
+	u64 structure;		/* the last one committed */
+	u64 last;		/* answer */
+	u8 mask;		/* of DPUs, in the last answer to a write */
+	bool mask_known;
+	bool colour_known;
+};
+
+struct dpu_predict {
+	struct mutex lock;	/* all of it */
+	struct dpu_predict_ci ci[DPU_MAX_CIS];
+	u64 (*cmds)[DPU_MAX_CIS];	/* batch_max of each; NULL: nothing is predicted */
+	u64 (*expect)[DPU_MAX_CIS];
+	u64 (*got)[DPU_MAX_CIS];
+	u64 (*agree)[DPU_MAX_CIS];	/* bits that have to */
+	u32 n;			/* not sent yet */
+	int error;		/* until the rank is closed */
+	struct delayed_work late;
+	u64 predicted;
+	u64 batches;
+	u64 mispredicted;
 };
 
 struct dpu_rank {
@@ -57,9 +84,13 @@ struct dpu_rank {
 		bool all_enabled;
 	} slice[DPU_MAX_CIS];	/* as told by DPU_IOC_SLICES, zero before */
 
+	struct dpu_predict predict;
+
 	spinlock_t result_lock;	/* the rest */
 	bool results_final;	/* results answer the next update */
 	u64 commits;		/* counts commits: whose results are those? */
+	u64 updates;
+	u64 updates_cached;	/* that no provider was asked for */
 	u64 results[DPU_MAX_CIS];
 };
 
@@ -82,6 +113,13 @@ void dpu_rank_leave(struct dpu_rank *rank);
 
 /* dpu_ioctl.c */
 long dpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* dpu_predict.c */
+void dpu_predict_init(struct dpu_rank *rank);
+void dpu_predict_open(struct dpu_rank *rank);
+void dpu_predict_close(struct dpu_rank *rank);
+int dpu_predict_commit(struct dpu_rank *rank, const u64 *cmds, u64 *results);
+int dpu_predict_flush(struct dpu_rank *rank);
 
 /* dpu_xfer.c */
 int dpu_xfer(struct dpu_rank *rank, const void __user *arg, bool to_user);

@@ -42,7 +42,7 @@ static int dpu_commit(struct dpu_rank *rank, const void __user *arg)
 	err = dpu_rank_enter(rank);
 	if (err)
 		return err;
-	err = rank->ops->commit(rank, cmds, results);
+	err = dpu_predict_commit(rank, cmds, results);
 	dpu_rank_leave(rank);
 	if (err)
 		return err;
@@ -69,11 +69,13 @@ static int dpu_update(struct dpu_rank *rank, void __user *arg)
 		return err;
 	spin_lock(&rank->result_lock);
 	final = rank->results_final;
+	rank->updates++;
+	rank->updates_cached += final;
 	if (final)
 		memcpy(results, rank->results, sizeof(results));
 	spin_unlock(&rank->result_lock);
 	if (!final)
-		err = rank->ops->update(rank, results);
+		err = dpu_predict_flush(rank) ?: rank->ops->update(rank, results);
 	dpu_rank_leave(rank);
 	if (err)
 		return err;

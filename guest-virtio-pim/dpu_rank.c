@@ -62,6 +62,7 @@ static int dpu_rank_open_locked(struct dpu_rank *rank)
 		return err;
 	}
 	memset(rank->slice, 0, sizeof(rank->slice));
+	dpu_predict_open(rank);
 	dpu_rank_forget_results(rank);
 	rank->owned = true;
 	return 0;
@@ -98,6 +99,7 @@ static int dpu_release(struct inode *inode, struct file *file)
 	down_read(&rank->gone_lock);
 	mutex_lock(&rank->lock);
 	if (!--rank->usage) {
+		dpu_predict_close(rank);
 		rank->owned = false;
 		rank->debug_mode = 0;
 		if (!rank->gone) {
@@ -141,7 +143,7 @@ static bool dpu_info_valid(const struct dpu_rank_info *info)
 	       info->nr_dpus_per_ci >= 1 &&
 	       info->nr_dpus_per_ci <= DPU_MAX_DPUS / DPU_MAX_CIS &&
 	       info->mram_size && info->mram_size % 8 == 0 && info->mram_size <= S32_MAX &&
-	       info->ci_mask && info->rank_index < 255 && info->vpd_bytes <= DPU_VPD_MAX;
+	       info->batch_max <= 256 && info->ci_mask && info->rank_index < 255 && info->vpd_bytes <= DPU_VPD_MAX;
 }
 
 /*
@@ -194,6 +196,7 @@ struct dpu_rank *dpu_rank_register(struct device *parent, const struct dpu_rank_
 	init_rwsem(&rank->gone_lock);
 	mutex_init(&rank->lock);
 	spin_lock_init(&rank->result_lock);
+	dpu_predict_init(rank);
 	for (ci = 0; ci < DPU_MAX_CIS; ci++) {
 		if (!rank->info.byte_order[ci])
 			rank->info.byte_order[ci] = 0x000103ff0f8fcfefull;

@@ -66,6 +66,8 @@ struct dpu_xfer {
  * @commit: give a command to each control interface (0: none to this one), and
  *	put what they answer into @results (as @update). Both have
  *	DPU_MAX_CIS elements
+ * @batch: as @commit, @n sets of commands one after the other, 1 to batch_max.
+ *	Optional; see dpu_rank_info.batch_max
  * @update: fetch the current result word of each control interface
  * @write: user memory to MRAM
  * @read: MRAM to user memory
@@ -75,6 +77,8 @@ struct dpu_rank_ops {
 	int (*open)(struct dpu_rank *rank);
 	void (*release)(struct dpu_rank *rank);
 	int (*commit)(struct dpu_rank *rank, const u64 *cmds, u64 *results);
+	int (*batch)(struct dpu_rank *rank, const u64 (*cmds)[DPU_MAX_CIS],
+		     u64 (*results)[DPU_MAX_CIS], u32 n);
 	int (*update)(struct dpu_rank *rank, u64 *results);
 	int (*write)(struct dpu_rank *rank, const struct dpu_xfer *x);
 	int (*read)(struct dpu_rank *rank, const struct dpu_xfer *x);
@@ -91,6 +95,8 @@ struct dpu_rank_ops {
  * @channel_id: memory channel, 255 unknown
  * @rank_index: place on its DIMM; not 255
  * @rank_count: ranks of its DIMM
+ * @batch_max: a request costs so much that up to that many commands whose answers
+ *	are known should wait for each other, up to 256; 0: no
  * @ci_mask: control interfaces in use
  * @byte_order: answer of the byte order command by interface, 0 for the
  *	usual 0x000103ff0f8fcfef
@@ -110,6 +116,7 @@ struct dpu_rank_info {
 	u32 channel_id;
 	u32 rank_index;
 	u32 rank_count;
+	u32 batch_max;
 	u8 ci_mask;
 	u64 byte_order[DPU_MAX_CIS];
 	char mcu_version[32];

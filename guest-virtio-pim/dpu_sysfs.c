@@ -158,7 +158,33 @@ static const struct attribute_group dpu_rank_group = {
 	.is_visible	= dpu_rank_attr_visible,
 };
 
+/* A counter. */
+#define DPU_STAT_SHOW(_name, _field) DPU_ATTR_SHOW(_name, "%llu", READ_ONCE(rank->_field))
+
+DPU_STAT_SHOW(commits, commits);
+DPU_STAT_SHOW(updates, updates);
+DPU_STAT_SHOW(updates_cached, updates_cached);
+DPU_STAT_SHOW(commits_predicted, predict.predicted);
+DPU_STAT_SHOW(batches, predict.batches);
+DPU_STAT_SHOW(mispredicted, predict.mispredicted);
+
+static struct attribute *dpu_rank_stats[] = {
+	&dev_attr_commits.attr,
+	&dev_attr_updates.attr,
+	&dev_attr_updates_cached.attr,
+	&dev_attr_commits_predicted.attr,
+	&dev_attr_batches.attr,
+	&dev_attr_mispredicted.attr,
+	NULL
+};
+
+static const struct attribute_group dpu_rank_stats_group = {
+	.name	= "stats",
+	.attrs	= dpu_rank_stats,
+};
+
 const struct attribute_group *dpu_rank_groups[] = {
 	&dpu_rank_group,
+	&dpu_rank_stats_group,
 	NULL
 };

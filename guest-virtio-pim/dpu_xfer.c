@@ -107,7 +107,10 @@ static int dpu_xfer_window(struct dpu_rank *rank, struct dpu_xfer_state *s, u32 
 	if (!err)
 		err = dpu_rank_enter(rank);
 	if (!err) {
-		err = to_user ? rank->ops->read(rank, &s->x) : rank->ops->write(rank, &s->x);
+		err = dpu_predict_flush(rank);
+		if (!err)
+			err = to_user ? rank->ops->read(rank, &s->x) :
+					rank->ops->write(rank, &s->x);
 		dpu_rank_leave(rank);
 	}
 	dpu_unpin(s, to_user);

@@ -89,13 +89,35 @@ static bool pim_rank_can_be_leased(const struct pim_rank *rank)
 	return rank->state == PIM_STATE_FREE && !rank->offline && !rank->removed;
 }
 
+static bool pim_waiter_takes(const struct pim_waiter *w, const struct pim_rank *rank)
+{
+	return (w->want->id == PIM_ID_ANY || w->want->id == rank->id) &&
+	       (!w->want->like || pim_rank_is_like(rank, w->want->like));
+}
+
+/* Of one that is local and takes any: somebody has them all, or nobody serves one. */
+static int pim_waiter_any_hopeless(const struct pim_waiter *w)
+{
+	const struct pim_rank *rank;
+	int err = -EIO;
+
+	list_for_each_entry(rank, &pim_ranks, list) {
+		if (rank->removed || rank->state == PIM_STATE_FAULTY || !pim_waiter_takes(w, rank))
+			continue;
+		if (rank->state != PIM_STATE_LEASED && !rank->offline)
+			return 0;
+		err = -EBUSY;
+	}
+	return err;
+}
+
 /* What a waiter for the rank gets if it does not wait on; 0: it may wait on. */
 static int pim_waiter_hopeless(const struct pim_waiter *w)
 {
 	const struct pim_rank *rank;
 
 	if (w->want->id == PIM_ID_ANY)
-		return 0;
+		return w->want->local ? pim_waiter_any_hopeless(w) : 0;
 	rank = pim_rank_find(w->want->id);
 	if (!rank || rank->removed)
 		return -ENOENT;
@@ -120,7 +142,7 @@ void pim_lease_grant_locked(void)
 		if (!pim_rank_can_be_leased(rank))
 			continue;
 		list_for_each_entry(w, &pim_waiters, list) {
-			if (w->want->id != PIM_ID_ANY && w->want->id != rank->id)
+			if (!pim_waiter_takes(w, rank))
 				continue;
 			claim = pim_waiter_claim(w);
 			if (!pim_claim_allowed(&claim) ||
@@ -217,12 +239,14 @@ static int pim_waiter_wait(struct pim_waiter *w)
 	return w->err;
 }
 
-/* The process's name, which may be anything, as it can be shown. */
-static void pim_lease_name(struct pim_lease *lease)
+/* Who has it. A process's name may be anything: make it one that can be shown. */
+static void pim_lease_name(struct pim_lease *lease, const struct pim_lease_who *who)
 {
 	char *c;
 
-	get_task_comm(lease->comm, current);
+	lease->kind = who ? PIM_OWNER_VM : PIM_OWNER_USER;
+	lease->pid = who ? who->pid : task_tgid_nr(current);
+	strscpy(lease->comm, who ? who->name : current->comm, sizeof(lease->comm));
 	for (c = lease->comm; *c; c++) {
 		if (!isascii(*c) || !isprint(*c))
 			*c = '?';
@@ -240,11 +264,11 @@ struct pim_lease *pim_lease_acquire(const struct pim_lease_want *want)
 	init_waitqueue_head(&lease->wait);
 	lease->shared = !want->local;
 	lease->expire_ms = want->expire_ms;
-	lease->pid = task_tgid_nr(current);
-	pim_lease_name(lease);
+	pim_lease_name(lease, want->who);
 
 	mutex_lock(&pim_lock);
-	lease->owner = pim_owner_get_locked(from_kuid(&init_user_ns, current_euid()));
+	lease->owner = pim_owner_get_locked(want->who ? want->who->uid :
+					    from_kuid(&init_user_ns, current_euid()));
 	if (IS_ERR(lease->owner)) {
 		err = PTR_ERR(lease->owner);
 		mutex_unlock(&pim_lock);
@@ -360,14 +384,14 @@ int pim_lease_update(struct pim_lease *lease, u64 *results)
 EXPORT_SYMBOL_GPL(pim_lease_update);
 
 int pim_lease_write(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
-		    struct iov_iter *from)
+		    pim_copy_fn copy, void *ctx)
 {
 	u64 pos = dpu * lease->rank->mram_size + offset;
 	int err = pim_lease_enter(lease);
 
 	if (err)
 		return err;
-	err = pim_mram_write(lease->session->mram, pos, bytes, from);
+	err = pim_mram_write(lease->session->mram, pos, bytes, copy, ctx);
 	atomic64_add(bytes, &lease->rank->bytes_in);
 	atomic64_add(bytes, &lease->owner->bytes_in);
 	return pim_lease_leave(lease, err);
@@ -375,14 +399,14 @@ int pim_lease_write(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
 EXPORT_SYMBOL_GPL(pim_lease_write);
 
 int pim_lease_read(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
-		   struct iov_iter *to)
+		   pim_copy_fn copy, void *ctx)
 {
 	u64 pos = dpu * lease->rank->mram_size + offset;
 	int err = pim_lease_enter(lease);
 
 	if (err)
 		return err;
-	err = pim_mram_read(lease->session->mram, pos, bytes, to);
+	err = pim_mram_read(lease->session->mram, pos, bytes, copy, ctx);
 	atomic64_add(bytes, &lease->rank->bytes_out);
 	atomic64_add(bytes, &lease->owner->bytes_out);
 	return pim_lease_leave(lease, err);

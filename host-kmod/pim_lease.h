@@ -12,8 +12,10 @@
 
 #include "../include/uapi/annex/pim.h"
 
-struct iov_iter;
+#include "pim_mram.h"
+
 struct pim_rank;
+struct pim_rank_desc;
 struct pim_session;
 
 #define PIM_OWNERS_MAX		65536
@@ -49,22 +51,39 @@ struct pim_lease {
 	bool ended;			/* rank->op_lock and pim_lock to set it */
 	unsigned long expires;		/* jiffies, if expire_ms */
 	u32 expire_ms;
+	u32 kind;			/* enum pim_owner_kind */
 	pid_t pid;
-	char comm[TASK_COMM_LEN];
+	char comm[PIM_NAME_LEN];	/* of the process, or the machine */
 	wait_queue_head_t wait;		/* for ended */
+};
+
+/**
+ * struct pim_lease_who - whom a lease is for, when it is not the calling process
+ * @uid: in the initial user namespace; limits and accounting go by it
+ * @pid: of the process that runs the machine
+ * @name: of the machine
+ */
+struct pim_lease_who {
+	u32 uid;
+	pid_t pid;
+	char name[PIM_NAME_LEN];
 };
 
 /**
  * struct pim_lease_want - a lease to be had
  * @id: of the rank, or PIM_ID_ANY
- * @local: by opening a device node: a lease of the same owner that is shared
- *	will do, and waiting is for a rank that is being cleaned only
+ * @like: only a rank like this one, or NULL
+ * @who: NULL: the calling process
+ * @local: by opening a device node, here or in a guest: a lease of the same owner
+ *	that is shared will do, and waiting is for a rank that is being cleaned only
  * @nowait: -EAGAIN instead of waiting
  * @timeout: jiffies to wait at most; if local, parameter open_wait_ms counts
  * @expire_ms: ends after that long, 0 never
  */
 struct pim_lease_want {
 	u32 id;
+	const struct pim_rank_desc *like;
+	const struct pim_lease_who *who;
 	bool local;
 	bool nowait;
 	unsigned long timeout;
@@ -72,7 +91,7 @@ struct pim_lease_want {
 };
 
 /**
- * pim_lease_acquire - have a rank, for the calling process
+ * pim_lease_acquire - have a rank, for the calling process or for want->who
  *
  * Errors: -ENOENT no such rank; -EAGAIN nowait; -ETIMEDOUT; -EINTR (killed, if
  * local; else any signal); -EDQUOT; -ENOMEM; -ENOSPC too many owners; for local
@@ -96,9 +115,9 @@ void pim_lease_unshare(struct pim_lease *lease);
 int pim_lease_commit(struct pim_lease *lease, const u64 *cmds, u64 *results);
 int pim_lease_update(struct pim_lease *lease, u64 *results);
 int pim_lease_write(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
-		    struct iov_iter *from);
+		    pim_copy_fn copy, void *ctx);
 int pim_lease_read(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
-		   struct iov_iter *to);
+		   pim_copy_fn copy, void *ctx);
 int pim_lease_store(struct pim_lease *lease, u64 mask, u64 offset, u64 bytes);
 int pim_lease_load(struct pim_lease *lease, u64 mask, u64 offset, u64 bytes);
 

@@ -55,6 +55,16 @@ static int pim_local_update(struct dpu_rank *dpu, u64 *results)
 	return pim_lease_update(l->lease, results);
 }
 
+static int pim_local_copy_in(void *iter, void *mem, size_t n)
+{
+	return copy_from_iter(mem, n, iter) == n ? 0 : -EFAULT;
+}
+
+static int pim_local_copy_out(void *iter, void *mem, size_t n)
+{
+	return copy_to_iter(mem, n, iter) == n ? 0 : -EFAULT;
+}
+
 static u64 pim_local_mask(const struct dpu_xfer *x)
 {
 	u64 mask = 0;
@@ -74,7 +84,8 @@ static int pim_local_write(struct dpu_rank *dpu, const struct dpu_xfer *x)
 
 	for (i = 0; i < x->nr && !err; i++) {
 		iov_iter_bvec(&iter, ITER_SOURCE, x->part[i].vec, x->part[i].nr, x->bytes);
-		err = pim_lease_write(l->lease, x->part[i].dpu, x->offset, x->bytes, &iter);
+		err = pim_lease_write(l->lease, x->part[i].dpu, x->offset, x->bytes,
+				      pim_local_copy_in, &iter);
 	}
 	return err ?: pim_lease_store(l->lease, pim_local_mask(x), x->offset, x->bytes);
 }
@@ -88,7 +99,8 @@ static int pim_local_read(struct dpu_rank *dpu, const struct dpu_xfer *x)
 
 	for (i = 0; i < x->nr && !err; i++) {
 		iov_iter_bvec(&iter, ITER_DEST, x->part[i].vec, x->part[i].nr, x->bytes);
-		err = pim_lease_read(l->lease, x->part[i].dpu, x->offset, x->bytes, &iter);
+		err = pim_lease_read(l->lease, x->part[i].dpu, x->offset, x->bytes,
+				     pim_local_copy_out, &iter);
 	}
 	return err;
 }

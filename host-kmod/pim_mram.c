@@ -4,7 +4,7 @@
  * at i * mram_size. So it takes memory only where it was written, can be
  * swapped, is charged to the memory cgroup of who touched it first, and the
  * provider maps it like any file. Transfers copy straight between the user's
- * pinned pages and its pages; a hole reads as zeros without filling it.
+ * (or a guest's) memory and its pages; a hole reads as zeros without filling it.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -12,7 +12,6 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
-#include <linux/uio.h>
 
 #include "pim_compat.h"
 #include "pim_mram.h"
@@ -25,22 +24,32 @@ struct file *pim_mram_create(u32 rank, u64 bytes)
 	return shmem_file_setup(name, bytes, VM_NORESERVE);
 }
 
-/** pim_mram_write - copy @bytes of @from to @pos; -EFAULT, -ENOMEM, -EINTR when killed */
-int pim_mram_write(struct file *mram, u64 pos, size_t bytes, struct iov_iter *from)
+/* One page of it. */
+static int pim_mram_copy(struct page *page, size_t offset, size_t n, pim_copy_fn copy, void *ctx)
+{
+	void *mem = kmap_local_page(page);
+	int err = copy(ctx, mem + offset, n);
+
+	kunmap_local(mem);
+	return err;
+}
+
+/** pim_mram_write - @copy gives the @bytes for @pos; its error, -ENOMEM, -EINTR when killed */
+int pim_mram_write(struct file *mram, u64 pos, size_t bytes, pim_copy_fn copy, void *ctx)
 {
 	while (bytes) {
 		size_t offset = offset_in_page(pos), n = min_t(size_t, bytes, PAGE_SIZE - offset);
 		struct page *page = shmem_read_mapping_page(mram->f_mapping, pos >> PAGE_SHIFT);
-		size_t copied;
+		int err;
 
 		if (IS_ERR(page))
 			return PTR_ERR(page);
-		copied = copy_page_from_iter(page, offset, n, from);
+		err = pim_mram_copy(page, offset, n, copy, ctx);
 		set_page_dirty(page);
 		mark_page_accessed(page);
 		put_page(page);
-		if (copied != n)
-			return -EFAULT;
+		if (err)
+			return err;
 		pos += n;
 		bytes -= n;
 		if (fatal_signal_pending(current))
@@ -50,29 +59,29 @@ int pim_mram_write(struct file *mram, u64 pos, size_t bytes, struct iov_iter *fr
 	return 0;
 }
 
-/** pim_mram_read - copy @bytes from @pos to @to; errors as of pim_mram_write() */
-int pim_mram_read(struct file *mram, u64 pos, size_t bytes, struct iov_iter *to)
+/** pim_mram_read - @copy takes the @bytes from @pos; errors as of pim_mram_write() */
+int pim_mram_read(struct file *mram, u64 pos, size_t bytes, pim_copy_fn copy, void *ctx)
 {
 	struct address_space *mapping = mram->f_mapping;
 
 	while (bytes) {
 		size_t offset = offset_in_page(pos), n = min_t(size_t, bytes, PAGE_SIZE - offset);
 		struct page *page;
-		size_t copied;
+		int err;
 
 		/* Neither a page nor a place in swap: a hole. */
 		if (!xa_load(&mapping->i_pages, pos >> PAGE_SHIFT)) {
-			copied = iov_iter_zero(n, to);
+			err = pim_mram_copy(ZERO_PAGE(0), 0, n, copy, ctx);
 		} else {
 			page = shmem_read_mapping_page(mapping, pos >> PAGE_SHIFT);
 			if (IS_ERR(page))
 				return PTR_ERR(page);
-			copied = copy_page_to_iter(page, offset, n, to);
+			err = pim_mram_copy(page, offset, n, copy, ctx);
 			mark_page_accessed(page);
 			put_page(page);
 		}
-		if (copied != n)
-			return -EFAULT;
+		if (err)
+			return err;
 		pos += n;
 		bytes -= n;
 		if (fatal_signal_pending(current))

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/notifier.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -23,6 +24,7 @@ LIST_HEAD(pim_ranks);		/* by id */
 struct workqueue_struct *pim_wq;
 static struct class *pim_class;
 static const struct pim_client *pim_client;	/* pim_ranks_lock */
+static BLOCKING_NOTIFIER_HEAD(pim_rank_notifiers);	/* a rank became free */
 
 /** pim_rank_find - by number, or NULL; under one of the mutexes */
 struct pim_rank *pim_rank_find(u32 id)
@@ -106,6 +108,8 @@ static void pim_rank_scrub(struct work_struct *work)
 	/* One that cannot reset its rank is of no use. */
 	if (mine && err)
 		pim_rank_session_end(s, PIM_EVENT_PROVIDER_BROKEN);
+	else if (mine)
+		blocking_notifier_call_chain(&pim_rank_notifiers, rank->id, NULL);
 put:
 	pim_session_put(s);
 }
@@ -419,7 +423,7 @@ static void pim_rank_fill(const struct pim_rank *rank, struct pim_rank_state *st
 		strscpy(st->provider, rank->info.provider, sizeof(st->provider));
 	}
 	if (lease) {
-		st->owner_kind = PIM_OWNER_USER;
+		st->owner_kind = lease->kind;
 		st->owner_uid = lease->owner->uid;
 		st->owner_pid = lease->pid;
 		strscpy(st->owner_comm, lease->comm, sizeof(st->owner_comm));
@@ -450,6 +454,57 @@ int pim_rank_get_state(struct pim_rank_state *st)
 	mutex_unlock(&pim_lock);
 	return err;
 }
+
+/* --- ranks of one kind ----------------------------------------------------------------- */
+
+/** pim_rank_describe - the first rank that is served; -ENOENT there is none */
+int pim_rank_describe(struct pim_rank_desc *desc)
+{
+	struct pim_rank *rank;
+	int err = -ENOENT;
+
+	memset(desc, 0, sizeof(*desc));
+	mutex_lock(&pim_lock);
+	list_for_each_entry(rank, &pim_ranks, list) {
+		if (!rank->session || rank->removed)
+			continue;
+		desc->info = rank->info;
+		desc->info.vpd = 0;
+		if (rank->vpd)
+			memcpy(desc->vpd, rank->vpd, rank->info.vpd_bytes);
+		err = 0;
+		break;
+	}
+	mutex_unlock(&pim_lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(pim_rank_describe);
+
+/** pim_rank_is_like - can a program that was told of @desc use @rank? */
+bool pim_rank_is_like(const struct pim_rank *rank, const struct pim_rank_desc *desc)
+{
+	const struct pim_rank_add *a = &rank->info, *b = &desc->info;
+
+	lockdep_assert_held(&pim_lock);
+	return a->nr_cis == b->nr_cis && a->nr_dpus_per_ci == b->nr_dpus_per_ci &&
+	       a->mram_size == b->mram_size && a->chip_id == b->chip_id &&
+	       a->ci_mask == b->ci_mask && a->vpd_bytes == b->vpd_bytes &&
+	       !memcmp(a->byte_order, b->byte_order, sizeof(a->byte_order)) &&
+	       (!rank->vpd || !memcmp(rank->vpd, desc->vpd, a->vpd_bytes));
+}
+
+/** pim_rank_notify - be told, from a work item, whenever a rank became free */
+int pim_rank_notify(struct notifier_block *nb)
+{
+	return blocking_notifier_chain_register(&pim_rank_notifiers, nb);
+}
+EXPORT_SYMBOL_GPL(pim_rank_notify);
+
+void pim_rank_unnotify(struct notifier_block *nb)
+{
+	blocking_notifier_chain_unregister(&pim_rank_notifiers, nb);
+}
+EXPORT_SYMBOL_GPL(pim_rank_unnotify);
 
 /* --- the client ---------------------------------------------------------------------------- */
 

@@ -40,7 +40,7 @@
 
 #include "../include/uapi/annex/pim.h"
 
-struct iov_iter;
+struct notifier_block;
 struct pim_lease;
 struct pim_owner;
 struct pim_session;
@@ -90,6 +90,16 @@ static inline u32 pim_rank_dpus(const struct pim_rank *rank)
 }
 
 /**
+ * struct pim_rank_desc - what a rank is, as its provider said
+ * @info: its vpd is 0
+ * @vpd: info.vpd_bytes of it
+ */
+struct pim_rank_desc {
+	struct pim_rank_add info;
+	u8 vpd[PIM_VPD_MAX];
+};
+
+/**
  * struct pim_client - a module that makes ranks usable: pim_local.ko
  * @added: a rank came; under pim_ranks_lock. Its info does not change in geometry
  * @removed: it goes, under pim_ranks_lock; its lease has ended. No operation of the
@@ -115,6 +125,10 @@ int pim_rank_remove(u32 id);
 void pim_rank_session_end(struct pim_session *s, u32 event);
 void pim_rank_set_state(struct pim_rank *rank, enum pim_state to);
 int pim_rank_get_state(struct pim_rank_state *st);
+int pim_rank_describe(struct pim_rank_desc *desc);
+bool pim_rank_is_like(const struct pim_rank *rank, const struct pim_rank_desc *desc);
+int pim_rank_notify(struct notifier_block *nb);
+void pim_rank_unnotify(struct notifier_block *nb);
 int pim_rank_init(void);
 void pim_rank_exit(void);
 

@@ -70,7 +70,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd "$top" || exit 1
 version=$(make -s print-version)
 old=5.10.0-99-amd64
-modules="emp emp_rdma pim pim_local dpu"
+modules="emp emp_rdma pim pim_local dpu virtio_pim pim_mdev"
 
 # kernel RELEASE KDIR: "install" a kernel with its headers
 kernel()

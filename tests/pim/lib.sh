@@ -28,6 +28,7 @@ pimctl=$top/userspace-tools/build/pimctl
 modules=$top/build/modules/$(uname -r)
 sys=/sys/class/pim
 class=/sys/class/dpu_rank
+mdevs=/sys/bus/mdev/devices
 
 times()	# N: how often a loop runs; more under 'make soak'
 {
@@ -95,12 +96,16 @@ t_case_end()
 	trap - ERR EXIT
 	[ "$status" -eq 0 ] || "$pimctl" rank show | sed 's/^/# /'
 	kill_jobs || { note "a background job cannot be killed"; status=1; }
+	for rank in "$mdevs"/*; do
+		[ -d "$rank" ] || continue
+		echo 1 >"$rank/remove" || { note "machine ${rank##*/} cannot be removed"; status=1; }
+	done
 	for rank in "$sys"/rank*; do
 		[ -d "$rank" ] || continue
 		"$pimctl" rank remove "${rank##*/rank}" ||
 			{ note "${rank##*/} cannot be removed"; status=1; }
 	done
-	if compgen -G "$sys/rank*" || compgen -G "$class/*" || compgen -G '/dev/dpu_rank*'; then
+	if compgen -G "$sys/rank*" || compgen -G "$mdevs/*" || compgen -G "$class/*" || compgen -G '/dev/dpu_rank*'; then
 		note "these are left"
 		status=1
 	fi
@@ -138,12 +143,19 @@ load()	# [dpu's PARAMETER=VALUE]...
 	insmod "$modules/dpu.ko" "$@" && insmod "$modules/pim.ko" && insmod "$modules/pim_local.ko"
 }
 
+# load_vms: devices for virtual machines too
+load_vms()
+{
+	modprobe vfio_iommu_type1 && modprobe mdev && insmod "$modules/pim_mdev.ko" "$@"
+}
+
 # Files that processes had open go a moment after their death.
 unload()
 {
 	local module
 
-	for module in pim_local pim dpu; do
+	for module in pim_mdev pim_local pim dpu; do
+		[ "$module" != pim_mdev ] || [ -e /sys/module/pim_mdev ] || continue
 		if ! wait_until 10 quietly rmmod "$module"; then
 			note "$module does not unload: $(rmmod "$module" 2>&1)"
 			return 1
@@ -278,6 +290,15 @@ become()
 says()
 {
 	grep -q -- "$2" "$1"
+}
+
+# vm_add NAME [OPTION]...: a device for a machine; its UUID is in $uuid
+vm_add()
+{
+	"$pimctl" vm add "$@" >/tmp/vm_add.out || fail "$(</tmp/vm_add.out)"
+	uuid=$("$pimctl" qemu-args "$1")
+	uuid=${uuid##*/}
+	[ -d "$mdevs/$uuid" ] || fail "no device $uuid"
 }
 
 client()	# ACTION [ARGUMENT]...: with the first rank

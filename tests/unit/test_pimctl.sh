@@ -53,6 +53,27 @@ says "not a user" 2 'is not a user id' "$build/pimctl" owner set root max_ranks=
 says "lease, no command" 2 'usage: pimctl lease run' "$build/pimctl" lease run
 says "lease, rank and count" 2 'without --count' "$build/pimctl" lease run --rank 1 --count 2 true
 says "lease, not a number" 2 'is not a number' "$build/pimctl" lease run --timeout x true
+says "vm, no module" 1 'modprobe pim_mdev' env PIM_SYS="$tmp" "$build/pimctl" vm list
+says "vm, no name" 2 'is not a name' "$build/pimctl" vm add 'a/b'
+says "vm, a long name" 2 'is not a name' "$build/pimctl" vm add aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+says "vm, ranks" 2 'from 1 to 64' "$build/pimctl" vm add vm0 --ranks 65
+# a machine as sysfs shows it, and a mediated device of another kind
+type=$tmp/class/mdev_bus/pim/mdev_supported_types/pim_mdev-ranks
+uuid=01234567-89ab-cdef-0123-456789abcdef
+mkdir -p "$type" "$tmp/bus/mdev/devices/$uuid/stats" "$tmp/bus/mdev/devices/other"
+ln -s "$type" "$tmp/bus/mdev/devices/$uuid/mdev_type"
+ln -s "$tmp/other-type" "$tmp/bus/mdev/devices/other/mdev_type"
+for pair in name:vm0 ranks:2 opened:1 'leases:7 -' stats/kicks:41; do
+	echo "${pair#*:}" >"$tmp/bus/mdev/devices/$uuid/${pair%%:*}"
+done
+says "vm list" 0 "^vm0 +2 yes +7 - +$uuid" env PIM_SYS="$tmp" "$build/pimctl" vm list
+says "vm list, others" 1 "no machine 'other'" env PIM_SYS="$tmp" "$build/pimctl" qemu-args other
+says "vm list, JSON" 0 '"kicks": 41' env PIM_SYS="$tmp" "$build/pimctl" --json vm list
+says "qemu-args" 0 "^-device vfio-pci,sysfsdev=/sys/bus/mdev/devices/$uuid\$" \
+	env PIM_SYS="$tmp" "$build/pimctl" qemu-args vm0
+says "vm add, there is one" 1 'already' env PIM_SYS="$tmp" "$build/pimctl" vm add vm0
+says "vm remove, in use" 1 'in use' env PIM_SYS="$tmp" "$build/pimctl" vm remove vm0
+says "vm remove, none" 1 "no machine 'vm1'" env PIM_SYS="$tmp" "$build/pimctl" vm remove vm1
 says "events, timeout" 2 'is not a number' "$build/pimctl" events --timeout 0
 says "doctor" 1 'MISSING.*arbiter' "$build/pimctl" doctor
 says "doctor, JSON" 1 '"verdict": "MISSING"' "$build/pimctl" --json doctor

@@ -4,7 +4,7 @@
 
 pim_serve_src := pim/pim_serve.c
 pimctl_src := pim/pimctl.c pim/pimctl_rank.c pim/pimctl_lease.c pim/pimctl_events.c \
-	      pim/pimctl_doctor.c pim/pim_client.c
+	      pim/pimctl_doctor.c pim/pimctl_vm.c pim/pim_client.c
 
 pim_emu_src := pim/pim_emu.c
 pim_host_tools := pimctl pim-emu
@@ -25,7 +25,7 @@ install-pim-host: $(pim_host_tools:%=$(O)/%)
 		$(INSTALL) -m 0755 $(O)/$$name $(sbindir)/$$name || exit 1; \
 		$(INSTALL) -m 0644 $(top)/packaging/completion/$$name $(compdir)/$$name || exit 1; \
 	done
-	$(INSTALL) -m 0644 $(top)/include/uapi/annex/pim.h $(top)/include/uapi/annex/dpu.h $(incdir)
+	$(INSTALL) -m 0644 $(addprefix $(top)/include/uapi/annex/,pim.h dpu.h virtio_pim.h) $(incdir)
 
 uninstall: uninstall-pim-host
 uninstall-pim-host:

@@ -23,6 +23,16 @@ static const struct ax_opt lease_run_opts[] = {
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
+static const struct ax_opt vm_add_opts[] = {
+	{ "ranks", 'n', "N", "ranks that it has, 1 to 64 (default 1)", "" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct ax_opt vm_remove_opts[] = {
+	{ "force", 'f', NULL, "ask a VMM that uses it to let it go, and wait for that", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_opt events_opts[] = {
 	{ "follow", 'f', NULL, "go on until interrupted (default: end after the first events)",
 	  NULL },
@@ -48,6 +58,12 @@ static const struct ax_cmd cmds[] = {
 	  pimctl_owner_list },
 	{ "owner", "set", "UID KEY=VALUE...", "Set max_ranks (a number or none) or priority (0 to 7)",
 	  2, -1, NULL, pimctl_owner_set },
+	{ "vm", "add", "NAME", "Make a device for a virtual machine, and print QEMU's argument for it",
+	  1, 1, vm_add_opts, pimctl_vm_add },
+	{ "vm", "list", NULL, "List them: who runs, and which ranks it has now", 0, 0, NULL,
+	  pimctl_vm_list },
+	{ "vm", "remove", "NAME", "Remove one", 1, 1, vm_remove_opts, pimctl_vm_remove },
+	{ "qemu-args", NULL, "NAME", "Print QEMU's argument for one", 1, 1, NULL, pimctl_qemu_args },
 	{ "events", NULL, NULL, "Print events: ranks and leases that come, go, fail", 0, 0,
 	  events_opts, pimctl_events },
 	{ "doctor", NULL, NULL, "Check what processing in memory needs on this machine", 0, 0, NULL,

@@ -22,6 +22,10 @@ int pimctl_lease_list(const struct ax_args *args);
 int pimctl_lease_revoke(const struct ax_args *args);
 int pimctl_owner_list(const struct ax_args *args);
 int pimctl_owner_set(const struct ax_args *args);
+int pimctl_vm_add(const struct ax_args *args);
+int pimctl_vm_remove(const struct ax_args *args);
+int pimctl_vm_list(const struct ax_args *args);
+int pimctl_qemu_args(const struct ax_args *args);
 int pimctl_events(const struct ax_args *args);
 int pimctl_doctor(const struct ax_args *args);
 

@@ -63,6 +63,9 @@ static void modules(struct report *r)
 	row(r, "module pim_local", there("/sys/module/pim_local") ? GOOD : HINT,
 	    there("/sys/module/pim_local") ? "loaded" : "not loaded: no /dev/dpu_rankN on this host",
 	    "sudo modprobe pim_local, if programs on this host shall use ranks");
+	row(r, "module pim_mdev", there("/sys/module/pim_mdev") ? GOOD : HINT,
+	    there("/sys/module/pim_mdev") ? "loaded" : "not loaded: no devices for virtual machines",
+	    "sudo modprobe pim_mdev, if guests shall use ranks");
 	if (!there("/sys/module/dpu"))
 		return;
 	/* The vendor's driver has the same name, and hardware. */

@@ -6,7 +6,7 @@
  * privileged program, adds ranks by /dev/pim-control and serves them: it gets a
  * file for each, maps two rings and the rank's MRAM through it, and answers
  * requests. Who uses ranks holds a *lease* of each: programs on this host by
- * opening /dev/dpu_rankN (pim_local.ko), or by PIM_IOC_LEASE on
+ * opening /dev/dpu_rankN (pim_local.ko), guests by pim_mdev.ko, or by PIM_IOC_LEASE on
  * /dev/pim-arbiter, which also lists ranks and owners and tells events.
  *
  * Every structure of an ioctl begins with its own size in bytes, so that it can
@@ -292,7 +292,7 @@ enum pim_state {
 enum pim_owner_kind {
 	PIM_OWNER_NONE	= 0,
 	PIM_OWNER_USER	= 1,	/* a user of this host, by uid */
-	PIM_OWNER_VM	= 2,	/* a virtual machine, by name; not used yet */
+	PIM_OWNER_VM	= 2,	/* a virtual machine, for the user that runs it */
 };
 
 /**
@@ -308,9 +308,9 @@ enum pim_owner_kind {
  * @provider: out: name, "" if there is none
  * @provider_pid: out: process that added it, 0 if there is none
  * @owner_kind: out: enum pim_owner_kind of who has the lease
- * @owner_uid: out: uid of the owner, of PIM_OWNER_USER
+ * @owner_uid: out: uid of the owner: the user, or who runs the machine
  * @owner_pid: out: process that took the lease
- * @owner_comm: out: name of that process
+ * @owner_comm: out: name of that process, or of the machine
  * @lease: out: number of the lease, 0 none
  * @busy_ns: out: time in which requests or transfers were under way, sum
  * @commands: out: commits and updates served by the provider, sum

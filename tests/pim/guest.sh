@@ -1,0 +1,207 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Ranks in guests: stock QEMU with a device of pim_mdev.ko, dpu.ko and
+# virtio_pim.ko in the guest, and there the same clients as on a host.
+#
+#	L1, the lab's machine: pim.ko, pim_mdev.ko, a provider
+#	└── L2, a guest: dpu.ko, virtio_pim.ko, src/rank.c, src/sdk.c, dpu-run
+#
+# lab: --kernel 6.12 --smp 1 --mem 3G
+# debug: no
+# time: 1500
+#
+# ci: no nested guests need a quarter of an hour, and a machine that does little else
+# shellcheck disable=SC2317 # cases are called by t_run
+# shellcheck disable=SC2154 # uuid is set by vm_add
+set -u
+# shellcheck source=tests/pim/lib.sh
+. "${0%/*}/lib.sh"
+
+patience=300	# s that a guest may take from one word to the next
+
+t_begin
+load_vms || { echo "Bail out! pim_mdev does not load"; exit 1; }
+modprobe kvm_amd
+declare -A guest_pid
+
+# guest_start NAME COMMAND [OPTION]...: in the background, with the device NAME.
+# Its 'read x' ends by guest_go.
+guest_start()
+{
+	local name=$1 command=$2
+	local init='insmod /bin/dpu.ko && insmod /bin/virtio_pim.ko || exit 9; cd /tmp; echo up'
+
+	shift 2
+	rm -f "/tmp/$name.out" "/tmp/$name.in"
+	mkfifo "/tmp/$name.in"
+	# shellcheck disable=SC2046 # two words
+	tests/lab/guest --timeout $((3 * patience)) --stdin "/tmp/$name.in" \
+		--log "$LAB_BUILD/lab/pim-guest-$name.log" \
+		--file "$modules/dpu.ko" --file "$modules/virtio_pim.ko" --file "$bin/rank" \
+		$(printf -- '--qemu-arg %s ' $("$pimctl" qemu-args "$name")) \
+		"$@" -- sh -c "$init; $command" >"/tmp/$name.out" 2>&1 &
+	guest_pid[$name]=$!
+}
+
+guest_said()	# NAME WORDS
+{
+	grep -q -- "$2" "/tmp/$1.out"
+}
+
+said_or_ended()
+{
+	guest_said "$@" || ended "${guest_pid[$1]}"
+}
+
+guest_fails()	# NAME TEXT
+{
+	sed 's/^/# guest: /' "/tmp/$1.out"
+	fail "$2"
+}
+
+guest_reaches()	# NAME WORDS
+{
+	wait_until "$patience" said_or_ended "$@" || true
+	guest_said "$@" || guest_fails "$1" "the guest does not say '$2'"
+}
+
+guest_go()	# NAME: past its 'read x'
+{
+	timeout 10 sh -c "echo >/tmp/$1.in"
+}
+
+guest_wait()	# NAME: it must end well
+{
+	local status=0
+
+	wait "${guest_pid[$1]}" || status=$?
+	sed 's/^/# guest: /' "/tmp/$1.out"
+	[ "$status" -eq 0 ] || fail "guest $1 ends with $status"
+}
+
+# kill -9 of its QEMU, which is the child that the helper made die with it
+guest_kill()	# NAME
+{
+	local qemu
+
+	qemu=$(pgrep -P "${guest_pid[$1]}" qemu)
+	kill -KILL "$qemu"
+	reap "${guest_pid[$1]}"
+}
+
+emulate()	# ARGUMENT...: as provide, with pim-emu
+{
+	: >/tmp/provider.out
+	"$top/userspace-tools/build/pim-emu" "$@" >/tmp/provider.out 2>&1 &
+	provider=$!
+	wait_until 60 provider_says ready || fail "pim-emu is not ready: $(</tmp/provider.out)"
+	wait_until 60 no_rank_is scrubbing || fail "ranks stay: $(states)"
+}
+
+stat_of()	# COUNTER
+{
+	cat "$mdevs/$uuid/stats/$1"
+}
+
+report()
+{
+	note "kicks $(stat_of kicks), requests $(stat_of requests), interrupts $(stat_of interrupts)," \
+		"commits $(stat_of commits), updates $(stat_of updates), transfers $(stat_of transfers)," \
+		"in $(($(stat_of bytes_in) >> 10)) KiB, out $(($(stat_of bytes_out) >> 10)) KiB"
+}
+
+# Every call of a client, as tests/pim/rank.sh has them on a host; then what
+# happens to programs when the driver goes under them.
+clients()
+{
+	local actions='exclusive refused commands pending matrix transfer coherent signals'
+
+	provide
+	vm_add vm0
+	guest_start vm0 "for a in $actions; do
+			rank /dev/dpu_rank0 \$a || { echo \$a fails; exit 1; }
+			echo \$a done
+		done
+		rank /dev/dpu_rank0 updates 20 && rank /dev/dpu_rank0 fill 4096 9 && rank /dev/dpu_rank0 clean || exit 1
+		cat /sys/class/dpu_rank/dpu_rank0/stats/*
+		mkfifo hold; rank /dev/dpu_rank0 hold <>hold & p=\$!; sleep 1
+		! rmmod virtio_pim 2>/dev/null || exit 2
+		kill \$p; wait \$p
+		rank /dev/dpu_rank0 until ENODEV & p=\$!; sleep 1
+		cd /sys/bus/virtio/drivers/virtio_pim; for d in virtio*; do echo \$d >unbind; done
+		wait \$p || { echo until fails; exit 3; }
+		[ ! -e /dev/dpu_rank0 ] || exit 4
+		echo \$d >bind; rank /dev/dpu_rank0 clean && rmmod virtio_pim && rmmod dpu"
+	guest_wait vm0
+	report
+	become 0 free
+	[ "$(stat_of broken)" = 0 ]
+}
+
+# The SDK's sequence, and the example, on the software rank.
+programs()
+{
+	emulate
+	vm_add vm0
+	"$top/userspace-tools/build/dpu-as" -o /tmp/vadd.dpu "$top/userspace-tools/pim/examples/vadd.s"
+	guest_start vm0 "sdk /dev/dpu_rank0 >sdk.out || { grep -v '^ok' sdk.out; exit 1; }
+		grep commits sdk.out; echo sequence done
+		vadd make /tmp 2048 &&
+		dpu-run -r /dev/dpu_rank0 -n 64 -s nr_blocks=8 -i a:8192=/tmp/a.%d -i b:8192=/tmp/b.%d \
+			-o sum:8192=/tmp/sum.%d /tmp/vadd.dpu && vadd check /tmp 2048" \
+		--file "$bin/sdk" --file "$bin/vadd" --file "$bin/dpu-run" --file /tmp/vadd.dpu:/tmp/vadd.dpu
+	guest_wait vm0
+	report
+	become 0 free
+}
+
+# Two guests with a rank each; then with one for both. One is killed in the middle.
+two_guests()
+{
+	local first
+
+	provide --ranks 2
+	vm_add vm0
+	first=$uuid
+	guest_start vm0 "rank /dev/dpu_rank0 fill 4096 1; mkfifo hold; rank /dev/dpu_rank0 hold <>hold & sleep 1; echo holds; read x"
+	guest_reaches vm0 holds
+	vm_add vm1
+	guest_start vm1 "rank /dev/dpu_rank0 clean && echo has one; read x
+		rank /dev/dpu_rank0 open && exit 1; echo has none; read x
+		rank /dev/dpu_rank0 clean && echo has the other"
+	guest_reaches vm1 'has one'
+	become 1 free
+	"$pimctl" rank set 1 offline=yes
+	guest_go vm1
+	guest_reaches vm1 'has none'
+	[ "$(cat "$mdevs/$first/leases")" = 0 ]
+	guest_kill vm0
+	become 0 free
+	guest_go vm1
+	guest_wait vm1
+	become 0 free
+}
+
+# The provider is killed under programs of a guest; another one comes.
+provider_dies()
+{
+	provide
+	vm_add vm0
+	guest_start vm0 "rank /dev/dpu_rank0 until EIO || exit 1; echo ended
+		rank /dev/dpu_rank0 open && exit 2; echo none; read x
+		rank /dev/dpu_rank0 clean"
+	guest_reaches vm0 working
+	sleep 1
+	kill -KILL "$provider"
+	reap "$provider"
+	guest_reaches vm0 none
+	provide
+	guest_go vm0
+	guest_wait vm0
+}
+
+t_run clients clients
+t_run programs programs
+t_run two-guests two_guests
+t_run provider-dies provider_dies
+t_end

@@ -1,0 +1,746 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A driver of a virtio-pim device in user space, through VFIO: it does what a
+ * guest's driver does, without a guest, and what none should do.
+ *
+ * usage: vm UUID ACTION [ARGUMENT]...
+ *
+ * Exit status 0 as expected, 1 not, 2 usage. See the table at the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/vfio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
+
+#include <annex/virtio_pim.h>
+
+#include "words.h"
+
+#define MEMORY		(8u << 20)	/* bytes of the machine */
+#define BASE		0x40000000ull	/* where they are for the device */
+#define QUEUES		2
+#define SIZE		64		/* elements of a queue */
+#define DATA		0x100000u	/* in MEMORY: for requests */
+
+#define BAR_COMMON	0x0000
+#define BAR_ISR		0x0100
+#define BAR_DEVICE	0x0200
+#define BAR_NOTIFY	0x1000
+
+static int container, group, device;
+static uint8_t *memory;
+static uint64_t config_at, bar_at;
+static int events[QUEUES + 1];
+static uint32_t nr_queues;
+static uint64_t features;
+
+struct queue {
+	struct vring ring;
+	uint16_t avail, used;
+	uint32_t at;		/* in memory */
+};
+
+static struct queue queues[QUEUES];
+
+static void expect(bool ok, const char *what, int line)
+{
+	if (ok)
+		return;
+	printf("line %d: not as expected: %s (errno %d %s)\n", line, what, errno, strerror(errno));
+	exit(1);
+}
+
+#define EXPECT(cond) expect(cond, #cond, __LINE__)
+
+/* --- registers -------------------------------------------------------------------- */
+
+static void put(uint64_t at, uint64_t value, size_t bytes)
+{
+	EXPECT(pwrite(device, &value, bytes, at) == (ssize_t)bytes);
+}
+
+static uint64_t get(uint64_t at, size_t bytes)
+{
+	uint64_t value = 0;
+
+	EXPECT(pread(device, &value, bytes, at) == (ssize_t)bytes);
+	return value;
+}
+
+#define COMMON(field)	(bar_at + BAR_COMMON + offsetof(struct virtio_pci_common_cfg, field))
+#define FIELD_BYTES(field) sizeof(((struct virtio_pci_common_cfg *)0)->field)
+#define SET(field, v)	put(COMMON(field), v, FIELD_BYTES(field))
+#define GET(field)	get(COMMON(field), FIELD_BYTES(field))
+
+static void map(bool on)
+{
+	struct vfio_iommu_type1_dma_map m = {
+		.argsz = sizeof(m), .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)memory, .iova = BASE, .size = MEMORY,
+	};
+	struct vfio_iommu_type1_dma_unmap u = { .argsz = sizeof(u), .iova = BASE, .size = MEMORY };
+
+	EXPECT(!(on ? ioctl(container, VFIO_IOMMU_MAP_DMA, &m) :
+		 ioctl(container, VFIO_IOMMU_UNMAP_DMA, &u)));
+}
+
+static uint64_t region(uint32_t index)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
+
+	EXPECT(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &info));
+	EXPECT(info.size);
+	return info.offset;
+}
+
+static void attach(const char *uuid)
+{
+	char path[256], link[256];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/iommu_group", uuid);
+	n = readlink(path, link, sizeof(link) - 1);
+	EXPECT(n > 0);
+	link[n] = '\0';
+	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
+	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	EXPECT(container >= 0);
+	group = open(path, O_RDWR | O_CLOEXEC);
+	EXPECT(group >= 0);
+	EXPECT(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container));
+	EXPECT(!ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
+	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	EXPECT(memory != MAP_FAILED);
+	map(true);
+	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, uuid);
+	EXPECT(device >= 0);
+	config_at = region(VFIO_PCI_CONFIG_REGION_INDEX);
+	bar_at = region(VFIO_PCI_BAR0_REGION_INDEX);
+	for (int i = 0; i <= QUEUES; i++)
+		EXPECT((events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
+}
+
+static int set_irqs(uint32_t index, uint32_t flags, uint32_t start, uint32_t count, const int *fds)
+{
+	char buf[sizeof(struct vfio_irq_set) + 16 * sizeof(int)] = {};
+	struct vfio_irq_set *set = (struct vfio_irq_set *)buf;
+
+	set->argsz = sizeof(buf);
+	set->flags = flags;
+	set->index = index;
+	set->start = start;
+	set->count = count;
+	if (fds)
+		memcpy(set->data, fds, (count < 16 ? count : 16) * sizeof(int));
+	return ioctl(device, VFIO_DEVICE_SET_IRQS, set) ? errno : 0;
+}
+
+static void setup_queue(int i)
+{
+	struct queue *q = &queues[i];
+
+	memset(q, 0, sizeof(*q));
+	q->at = 0x10000u * (i + 1);
+	memset(memory + q->at, 0, 0x10000);
+	vring_init(&q->ring, SIZE, memory + q->at, 4096);
+	SET(queue_select, i);
+	EXPECT(GET(queue_size) >= SIZE);
+	SET(queue_size, SIZE);
+	SET(queue_msix_vector, i + 1);
+	EXPECT(GET(queue_msix_vector) == (uint64_t)i + 1);
+	SET(queue_desc_lo, BASE + q->at);
+	SET(queue_desc_hi, (BASE + q->at) >> 32);
+	SET(queue_avail_lo, BASE + q->at + SIZE * 16);
+	SET(queue_avail_hi, 0);
+	SET(queue_used_lo, BASE + ((uint8_t *)q->ring.used - memory));
+	SET(queue_used_hi, 0);
+	SET(queue_enable, 1);
+	EXPECT(GET(queue_enable) == 1);
+}
+
+/* Up to DRIVER_OK, as the specification says. */
+static void start(uint64_t want)
+{
+	uint64_t offered;
+
+	EXPECT(get(config_at, 2) == 0x1af4);
+	put(config_at + 4, 0x406, 2);	/* memory, bus master, no INTA */
+	SET(device_status, 0);
+	EXPECT(!GET(device_status));
+	SET(device_status, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	SET(device_status, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	SET(device_feature_select, 0);
+	offered = GET(device_feature);
+	SET(device_feature_select, 1);
+	offered |= GET(device_feature) << 32;
+	features = offered & want;
+	SET(guest_feature_select, 0);
+	SET(guest_feature, features);
+	SET(guest_feature_select, 1);
+	SET(guest_feature, features >> 32);
+	SET(device_status, 0xb);
+	EXPECT(GET(device_status) == 0xb);
+	EXPECT(!set_irqs(VFIO_PCI_MSIX_IRQ_INDEX,
+			 VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, 0, QUEUES + 1,
+			 events));
+	SET(msix_config, 0);
+	nr_queues = GET(num_queues);
+	EXPECT(nr_queues >= QUEUES);
+	for (int i = 0; i < QUEUES; i++)
+		setup_queue(i);
+	SET(device_status, 0xf);
+	EXPECT(GET(device_status) == 0xf);
+}
+
+#define ALL_FEATURES (~0ull)
+
+/* --- requests ----------------------------------------------------------------------- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
+}
+
+static void publish(int i, uint16_t head)
+{
+	struct queue *q = &queues[i];
+
+	q->ring.avail->ring[q->avail++ % SIZE] = head;
+	__atomic_store_n(&q->ring.avail->idx, q->avail, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	put(bar_at + BAR_NOTIFY + 4 * i, i, 2);
+}
+
+/* Wait for an answer; false when there is none in @ms. */
+static bool answered(int i, unsigned int ms)
+{
+	struct queue *q = &queues[i];
+	uint64_t end = now_ms() + ms, count;
+
+	while (__atomic_load_n(&q->ring.used->idx, __ATOMIC_ACQUIRE) == q->used) {
+		struct pollfd p = { .fd = events[i + 1], .events = POLLIN };
+
+		if (now_ms() > end)
+			return false;
+		poll(&p, 1, 100);
+		if (read(events[i + 1], &count, 8) < 0)
+			EXPECT(errno == EAGAIN);
+	}
+	q->used++;
+	return true;
+}
+
+static void describe(struct vring_desc *d, uint64_t at, uint32_t len, uint16_t flags, uint16_t next)
+{
+	*d = (struct vring_desc) { .addr = BASE + at, .len = len, .flags = flags, .next = next };
+}
+
+/*
+ * @out bytes at DATA, @in bytes (with the status) behind them at DATA + 2 MiB; in
+ * pieces of up to @piece. The status, or -1 when there is no answer.
+ */
+static int request(int i, uint32_t out, uint32_t in, uint32_t piece)
+{
+	struct vring_desc *d = queues[i].ring.desc;
+	uint32_t at = DATA, n = 0;
+	uint8_t *status = memory + DATA + (2 << 20) + in - 1;
+
+	*status = 0xee;
+	for (int write = 0; write < 2; write++) {
+		uint32_t left = write ? in : out;
+
+		at = DATA + (write ? 2 << 20 : 0);
+		while (left) {
+			uint32_t len = left < piece ? left : piece;
+
+			EXPECT(n < SIZE);
+			describe(&d[n], at, len, (write ? VRING_DESC_F_WRITE : 0) |
+				 VRING_DESC_F_NEXT, n + 1);
+			n++;
+			at += len;
+			left -= len;
+		}
+	}
+	d[n - 1].flags &= ~VRING_DESC_F_NEXT;
+	publish(i, 0);
+	return answered(i, 20000) ? *status : -1;
+}
+
+static struct virtio_pim_hdr *header(uint32_t type, uint32_t rank)
+{
+	struct virtio_pim_hdr *h = (void *)(memory + DATA);
+
+	*h = (struct virtio_pim_hdr) { .type = type, .rank = rank };
+	return h;
+}
+
+static int control(uint32_t type, uint32_t rank)
+{
+	header(type, rank);
+	return request(0, 16, 1, 4096);
+}
+
+static int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes, uint32_t piece)
+{
+	struct virtio_pim_xfer *x = (void *)(header(write ? VIRTIO_PIM_T_WRITE : VIRTIO_PIM_T_READ,
+						    0) + 1);
+	uint32_t total = bytes * __builtin_popcountll(mask);
+
+	*x = (struct virtio_pim_xfer) { .mask = mask, .offset = offset, .bytes = bytes };
+	return request(1, 32 + (write ? total : 0), 1 + (write ? 0 : total), piece);
+}
+
+static int commit(uint64_t word, uint64_t *answer)
+{
+	uint64_t *words = (void *)(header(VIRTIO_PIM_T_COMMIT, 0) + 1);
+	int status;
+
+	memset(words, 0, 64);
+	words[0] = word;
+	status = request(1, 16 + 64, 64 + 1, 40);
+	if (answer)
+		memcpy(answer, memory + DATA + (2 << 20), 8);
+	return status;
+}
+
+/* --- actions -------------------------------------------------------------------------- */
+
+static int act_info(char **argv)
+{
+	struct virtio_pim_info *info = (void *)(memory + DATA + (2 << 20));
+	int status;
+
+	(void)argv;
+	start(ALL_FEATURES);
+	header(VIRTIO_PIM_T_INFO, 0);
+	status = request(0, 16, sizeof(*info) + 1, 4096);
+	printf("status %d, %u ranks, %u cis, %u dpus, mram %u\n", status,
+	       (uint32_t)get(bar_at + BAR_DEVICE, 4), info->nr_cis, info->nr_dpus_per_ci,
+	       info->mram_size);
+	return status != VIRTIO_PIM_S_OK;
+}
+
+static void work(void)
+{
+	uint8_t *in = memory + DATA + 32, *out = memory + DATA + (2 << 20);
+	uint64_t answer;
+
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	EXPECT(commit(WORD(W_ECHO, 5), &answer) == VIRTIO_PIM_S_OK && answer == ANSWER(~5));
+	for (int round = 0; round < 4; round++) {
+		uint32_t bytes = 4096 - 8 * round, piece = round ? 4097 * round : 1 << 20;
+
+		for (uint32_t i = 0; i < 16 * bytes; i++)
+			in[i] = i * 7 + i / 4096 + round;
+		EXPECT(transfer(true, 0x8888888888888888ull, 8 * round, bytes, piece) ==
+		       VIRTIO_PIM_S_OK);
+		memset(out, 0, 16 * bytes);
+		EXPECT(transfer(false, 0x8888888888888888ull, 8 * round, bytes, piece) ==
+		       VIRTIO_PIM_S_OK);
+		EXPECT(!memcmp(in, out, 16 * bytes));
+	}
+	EXPECT(control(VIRTIO_PIM_T_CLOSE, 0) == VIRTIO_PIM_S_OK);
+}
+
+/* With each mixture of ring features. */
+static int act_work(char **argv)
+{
+	(void)argv;
+	for (uint64_t mix = 0; mix < 4; mix++) {
+		start(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM |
+		      (mix & 1) << VIRTIO_RING_F_EVENT_IDX |
+		      (mix >> 1) << VIRTIO_RING_F_INDIRECT_DESC);
+		work();
+	}
+	return 0;
+}
+
+/* Requests that are wrong: each has its status, and the next one is served. */
+static int act_wrong(char **argv)
+{
+	struct virtio_pim_hdr *h = (void *)(memory + DATA);
+	struct virtio_pim_xfer *x = (void *)(h + 1);
+	uint64_t answer;
+
+	(void)argv;
+	start(ALL_FEATURES);
+	EXPECT(commit(WORD(W_ECHO, 1), NULL) == VIRTIO_PIM_S_NOTOPEN);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 64) == VIRTIO_PIM_S_INVAL);
+	EXPECT(control(99, 0) == VIRTIO_PIM_S_UNSUPP);
+	EXPECT(control(VIRTIO_PIM_T_COMMIT, 0) == VIRTIO_PIM_S_UNSUPP);
+	header(VIRTIO_PIM_T_INFO, 0);
+	EXPECT(request(0, 16, 17, 4096) == VIRTIO_PIM_S_INVAL);	/* no room */
+	EXPECT(request(0, 15, 200, 4096) == VIRTIO_PIM_S_INVAL);	/* half a header */
+	header(VIRTIO_PIM_T_OPEN, 0)->reserved = 1;
+	EXPECT(request(0, 16, 1, 4096) == VIRTIO_PIM_S_INVAL);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);	/* again: a clean one */
+	header(VIRTIO_PIM_T_OPEN, 0);
+	EXPECT(request(1, 16, 1, 4096) == VIRTIO_PIM_S_UNSUPP);
+	EXPECT(transfer(true, 0, 0, 8, 4096) == VIRTIO_PIM_S_INVAL);
+	EXPECT(transfer(true, 1, 4, 8, 4096) == VIRTIO_PIM_S_INVAL);
+	EXPECT(transfer(true, 1, 0, 4, 4096) == VIRTIO_PIM_S_INVAL);
+	EXPECT(transfer(true, 1, 0, 0, 4096) == VIRTIO_PIM_S_INVAL);
+	EXPECT(transfer(true, 1, 0xfffffff8u, 16, 4096) == VIRTIO_PIM_S_INVAL);
+	header(VIRTIO_PIM_T_WRITE, 0);
+	*x = (struct virtio_pim_xfer) { .mask = 3, .bytes = 64 };
+	EXPECT(request(1, 32 + 64, 1, 4096) == VIRTIO_PIM_S_INVAL);	/* data of one only */
+	header(VIRTIO_PIM_T_COMMIT, 0);
+	EXPECT(request(1, 16, 65, 4096) == VIRTIO_PIM_S_INVAL);
+	EXPECT(request(1, 16 + 63, 65, 4096) == VIRTIO_PIM_S_INVAL);
+	EXPECT(request(1, 16 + 65 * 64, 65 * 64 + 1, 4096) == VIRTIO_PIM_S_INVAL);
+	/* memory that is not there */
+	header(VIRTIO_PIM_T_READ, 0);
+	*x = (struct virtio_pim_xfer) { .mask = 1, .bytes = 64 };
+	describe(&queues[1].ring.desc[0], DATA, 32, VRING_DESC_F_NEXT, 1);
+	describe(&queues[1].ring.desc[1], MEMORY, 64, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2);
+	describe(&queues[1].ring.desc[2], DATA + 64, 1, VRING_DESC_F_WRITE, 0);
+	publish(1, 0);
+	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_FAULT);
+	EXPECT(commit(WORD(W_ECHO, 6), &answer) == VIRTIO_PIM_S_OK && answer == ANSWER(~6));
+	return 0;
+}
+
+static void stops(int line)
+{
+	uint64_t end = now_ms() + 20000, count;
+
+	while (!(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET) && now_ms() < end)
+		usleep(1000);
+	expect(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET, "the queue stops", line);
+	while (read(events[0], &count, 8) < 0 && now_ms() < end)
+		usleep(1000);
+	expect(now_ms() < end, "a configuration interrupt", line);
+	start(ALL_FEATURES);
+}
+
+/* Rings and chains that make no sense stop the queue until a reset. */
+static int act_broken(char **argv)
+{
+	struct vring_desc *d, *table = (void *)(memory + DATA + 4096);
+
+	(void)argv;
+	start(ALL_FEATURES);
+	d = queues[1].ring.desc;
+#define BREAK(...) do { __VA_ARGS__; publish(1, 0); stops(__LINE__); } while (0)
+	BREAK(describe(d, DATA, 16, 0, 0));				/* nowhere to answer */
+	BREAK(describe(d, DATA, 16, VRING_DESC_F_NEXT, 0));		/* a loop */
+	BREAK(describe(d, DATA, 16, VRING_DESC_F_NEXT, SIZE));		/* outside */
+	BREAK(describe(d, DATA, 16, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1),
+	      describe(d + 1, DATA, 16, 0, 0));				/* read behind write */
+	BREAK(describe(d, MEMORY, 16, VRING_DESC_F_WRITE, 0));		/* status nowhere */
+	BREAK(describe(d, -BASE - 8, 16, VRING_DESC_F_WRITE, 0));	/* around the end */
+	BREAK(describe(d, DATA, 0, VRING_DESC_F_INDIRECT, 0));
+	BREAK(describe(d, DATA, 17, VRING_DESC_F_INDIRECT, 0));
+	BREAK(describe(d, DATA, 16 * (SIZE + 1), VRING_DESC_F_INDIRECT, 0));
+	BREAK(describe(d, MEMORY, 32, VRING_DESC_F_INDIRECT, 0));
+	BREAK(describe(d, DATA + 4096, 32, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1));
+	BREAK(describe(d, DATA + 4096, 32, VRING_DESC_F_INDIRECT, 0),
+	      describe(table, DATA, 16, VRING_DESC_F_INDIRECT, 0));	/* one in another */
+	BREAK(describe(d, DATA + 4096, 32, VRING_DESC_F_INDIRECT, 0),
+	      describe(table, DATA, 16, VRING_DESC_F_NEXT, 2));
+	BREAK(describe(d, DATA + 4096, 32, VRING_DESC_F_INDIRECT, 0),
+	      describe(table, DATA, 16, VRING_DESC_F_NEXT, 0));
+	queues[1].avail += SIZE + 1;
+	publish(1, 0);
+	stops(__LINE__);
+	queues[1].ring.avail->ring[0] = SIZE;
+	publish(1, SIZE);
+	stops(__LINE__);
+	map(false);
+	publish(1, 0);
+	map(true);	/* whether it looked before or after: it goes on, or stops */
+	start(ALL_FEATURES);
+	map(false);
+	publish(1, 0);
+	usleep(300000);
+	map(true);
+	stops(__LINE__);
+	work();
+	return 0;
+}
+
+/* Keep rank 0 open until a line comes, or the end. */
+static int act_hold(char **argv)
+{
+	char c;
+
+	(void)argv;
+	start(ALL_FEATURES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	printf("holding\n");
+	fflush(stdout);
+	while (read(0, &c, 1) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+/* OPEN ends with this status. */
+static int act_open(char **argv)
+{
+	int status;
+
+	start(ALL_FEATURES);
+	status = control(VIRTIO_PIM_T_OPEN, 0);
+	printf("status %d\n", status);
+	return status != atoi(argv[0]);
+}
+
+/* A command of words.h, and the status it ends with; then all requests do. */
+static int act_command(char **argv)
+{
+	int status;
+
+	start(ALL_FEATURES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	status = commit(WORD(atoi(argv[0]), 0), NULL);
+	printf("status %d\n", status);
+	if (status != atoi(argv[1]))
+		return 1;
+	EXPECT(transfer(false, 1, 0, 8, 4096) == status);
+	return 0;
+}
+
+/* A request that is never answered does not keep a reset waiting, nor the end. */
+static int act_stuck(char **argv)
+{
+	uint64_t begin;
+
+	start(ALL_FEATURES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	memset(header(VIRTIO_PIM_T_COMMIT, 0) + 1, 0, 64);
+	*(uint64_t *)(header(VIRTIO_PIM_T_COMMIT, 0) + 1) = WORD(W_HANG, 0);
+	describe(&queues[1].ring.desc[0], DATA, 80, VRING_DESC_F_NEXT, 1);
+	describe(&queues[1].ring.desc[1], DATA + (2 << 20), 65, VRING_DESC_F_WRITE, 0);
+	publish(1, 0);
+	EXPECT(!answered(1, 500));
+	begin = now_ms();
+	if (!strcmp(argv[0], "reset"))
+		SET(device_status, 0);
+	else if (!strcmp(argv[0], "device-reset"))
+		EXPECT(!ioctl(device, VFIO_DEVICE_RESET));
+	else
+		close(device);
+	printf("took %llu ms\n", (unsigned long long)(now_ms() - begin));
+	return now_ms() - begin > (uint64_t)atoi(argv[1]);
+}
+
+/* INTA: raised until the ISR is read and the VMM has unmasked it. */
+static int act_intx(char **argv)
+{
+	const uint32_t trigger = VFIO_IRQ_SET_ACTION_TRIGGER;
+	uint64_t count, end;
+
+	(void)argv;
+	start(1ull << VIRTIO_F_VERSION_1);
+	EXPECT(!set_irqs(VFIO_PCI_MSIX_IRQ_INDEX, VFIO_IRQ_SET_DATA_NONE | trigger, 0, 0, NULL));
+	EXPECT(!set_irqs(VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_DATA_EVENTFD | trigger, 0, 1,
+			 &events[0]));
+	for (int i = 0; i < 3; i++) {
+		EXPECT(control(VIRTIO_PIM_T_CLOSE, 0) == VIRTIO_PIM_S_OK);
+		end = now_ms() + 5000;
+		while (read(events[0], &count, 8) < 0 && now_ms() < end)
+			usleep(1000);
+		EXPECT(now_ms() < end && count == 1);
+		EXPECT(!set_irqs(VFIO_PCI_INTX_IRQ_INDEX,
+				 VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, 0, 1, NULL));
+		EXPECT(read(events[0], &count, 8) == 8);	/* still raised */
+		EXPECT(get(bar_at + BAR_ISR, 1) == 1 && !get(bar_at + BAR_ISR, 1));
+		EXPECT(!set_irqs(VFIO_PCI_INTX_IRQ_INDEX,
+				 VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, 0, 1, NULL));
+		EXPECT(read(events[0], &count, 8) < 0);
+	}
+	return 0;
+}
+
+/* --- fuzzer ------------------------------------------------------------------------------- */
+
+static uint64_t state;
+
+static uint64_t rnd(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+static uint64_t odd(void)
+{
+	static const uint64_t edges[] = {
+		0, 1, 2, 4, 7, 8, 15, 16, 64, 65, 255, 256, 4096, 65535, 65536, 1 << 20,
+		0x7fffffff, 0x80000000, 0xffffffff, 1ull << 32, 1ull << 63, ~0ull, BASE,
+		BASE + MEMORY, BASE + MEMORY - 1
+	};
+
+	return rnd() % 3 ? edges[rnd() % 25] + rnd() % 3 - 1 : rnd();
+}
+
+static void fuzz_register(void)
+{
+	uint64_t value = odd(), at;
+	size_t bytes = 1 + rnd() % 12;
+	uint8_t buf[16] = {};
+	bool config = rnd() % 3 == 0;
+
+	memcpy(buf, &value, 8);
+	at = config ? config_at + rnd() % 260 : bar_at + rnd() % (rnd() % 2 ? 64 : 0x4008);
+	if (rnd() % 16 == 0)
+		at = odd();
+	if (rnd() % 2)
+		(void)!pwrite(device, buf, bytes, at);
+	else
+		(void)!pread(device, buf, bytes, at);
+}
+
+static void fuzz_ring(void)
+{
+	struct queue *q = &queues[rnd() % QUEUES];
+
+	switch (rnd() % 6) {
+	case 0:
+		q->ring.avail->idx = rnd() % 4 ? q->ring.avail->idx + rnd() % 4 : odd();
+		break;
+	case 1:
+		q->ring.avail->ring[rnd() % SIZE] = rnd() % 4 ? rnd() % SIZE : odd();
+		break;
+	case 2:
+		q->ring.avail->flags = rnd();
+		break;
+	case 3:
+		vring_used_event(&q->ring) = rnd();
+		break;
+	default:
+		q->ring.desc[rnd() % SIZE] = (struct vring_desc) {
+			.addr = rnd() % 8 ? BASE + rnd() % MEMORY : odd(),
+			.len = rnd() % 8 ? rnd() % 256 : odd(),
+			.flags = rnd() % 16 ? rnd() % 8 : rnd(),
+			.next = rnd() % 8 ? rnd() % SIZE : odd(),
+		};
+	}
+	put(bar_at + BAR_NOTIFY + 4 * (rnd() % QUEUES), rnd(), 2);
+}
+
+/* A chain that is well-formed, with a request that may be anything. */
+static void fuzz_request(void)
+{
+	static const uint32_t types[] = { 1, 2, 3, 4, 16, 17, 18, 19, 0, 5 };
+	int i = rnd() % QUEUES;
+	struct queue *q = &queues[i];
+	struct virtio_pim_hdr *h = header(types[rnd() % 10], rnd() % 3);
+	struct virtio_pim_xfer *x = (void *)(h + 1);
+
+	/* not the words that make the tests' provider fail */
+	for (int n = 0; n < 16; n++)
+		((uint64_t *)x)[n] = odd() & 0x0000ffffffffffffull;
+	if (rnd() % 4)
+		*x = (struct virtio_pim_xfer) {
+			.mask = odd(), .offset = rnd() % 4096 * 8, .bytes = rnd() % 512 * 8
+		};
+	if (rnd() % 16 == 0)
+		((uint32_t *)h)[rnd() % 8] = odd();
+	describe(&q->ring.desc[0], DATA, rnd() % 4 ? 32 : rnd() % 4096, VRING_DESC_F_NEXT, 1);
+	describe(&q->ring.desc[1], DATA + 8192, rnd() % 65536, VRING_DESC_F_NEXT |
+		 (rnd() % 2 ? VRING_DESC_F_WRITE : 0), 2);
+	describe(&q->ring.desc[2], DATA + (2 << 20), 1 + rnd() % 4096, VRING_DESC_F_WRITE, 0);
+	publish(i, 0);
+}
+
+static void fuzz_irqs(void)
+{
+	int fds[16];
+
+	for (int n = 0; n < 16; n++)
+		fds[n] = rnd() % 4 ? events[rnd() % (QUEUES + 1)] : (int)odd();
+	set_irqs(rnd() % 6, rnd() % 64, rnd() % 8, rnd() % 8, fds);
+}
+
+static int act_fuzz(char **argv)
+{
+	uint32_t calls = strtoul(argv[1], NULL, 0);
+	unsigned int starts = 0;
+
+	state = strtoull(argv[0], NULL, 0) * 2654435761u + 88172645463325252ull;
+	for (uint32_t n = 0; n < calls; n++) {
+		if (n % 400 == 0) {	/* whatever happened: it works after a reset */
+			set_irqs(VFIO_PCI_INTX_IRQ_INDEX,
+				 VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0, NULL);
+			start(ALL_FEATURES);
+			EXPECT(control(VIRTIO_PIM_T_CLOSE, 0) == VIRTIO_PIM_S_OK);
+			starts++;
+		}
+		switch (rnd() % 64) {
+		case 0:
+			EXPECT(!ioctl(device, VFIO_DEVICE_RESET));
+			break;
+		case 1:
+			map(false);
+			usleep(rnd() % 2000);
+			map(true);
+			break;
+		case 2: case 3:
+			fuzz_irqs();
+			break;
+		case 4 ... 15:
+			fuzz_register();
+			break;
+		case 16 ... 31:
+			fuzz_ring();
+			break;
+		default:
+			fuzz_request();
+		}
+	}
+	start(ALL_FEATURES);
+	work();
+	printf("%u calls, %u starts\n", calls, starts);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int arguments;
+	int (*run)(char **argv);
+} actions[] = {
+	{ "info", 0, act_info },
+	{ "work", 0, act_work },
+	{ "wrong", 0, act_wrong },
+	{ "broken", 0, act_broken },
+	{ "intx", 0, act_intx },
+	{ "hold", 0, act_hold },
+	{ "open", 1, act_open },		/* STATUS */
+	{ "command", 2, act_command },		/* OP STATUS */
+	{ "stuck", 2, act_stuck },		/* reset|device-reset|close MS */
+	{ "fuzz", 2, act_fuzz },		/* SEED CALLS */
+};
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (strcmp(actions[i].name, argv[2]) || argc - 3 < actions[i].arguments)
+			continue;
+		attach(argv[1]);
+		return actions[i].run(argv + 3);
+	}
+	fprintf(stderr, "vm: no action %s\n", argv[2]);
+	return 2;
+}

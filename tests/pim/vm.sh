@@ -1,0 +1,233 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The virtio-pim device of pim_mdev.ko, without a guest: a driver in user space
+# (src/vm.c) goes through VFIO as QEMU does, works as a guest's driver, and as
+# none should. guest.sh has the guests.
+#
+# lab: --kernel 6.12 --mem 2G
+# lab: --kernel 6.1 --mem 2G
+# debug: kmemleak
+# time: 600
+#
+# shellcheck disable=SC2317 # cases are called by t_run
+# shellcheck disable=SC2154 # uuid is set by vm_add
+set -u
+# shellcheck source=tests/pim/lib.sh
+. "${0%/*}/lib.sh"
+
+t_begin
+load_vms || { echo "Bail out! pim_mdev does not load"; exit 1; }
+seed=${FUZZ_SEED:-$SRANDOM}
+
+vm()	# ACTION [ARGUMENT]...
+{
+	"$bin/vm" "$uuid" "$@" >/tmp/vm.out 2>&1 || fail "$* on vm0: $(</tmp/vm.out)"
+	sed 's/^/# /' /tmp/vm.out
+}
+
+start_vm()	# ACTION [ARGUMENT]...: in the background ($vm)
+{
+	: >/tmp/vm.out
+	[ -p "/tmp/vm.$$" ] || mkfifo -m 600 "/tmp/vm.$$"
+	"$bin/vm" "$uuid" "$@" <>"/tmp/vm.$$" >/tmp/vm.out 2>&1 &
+	vm=$!
+}
+
+action()	# ACTION [ARGUMENT]...
+{
+	provide
+	vm_add vm0
+	vm "$@"
+	become 0 free
+	[ "$(cat "$mdevs/$uuid/leases")" = "" ] || fail "leases: $(cat "$mdevs/$uuid/leases")"
+}
+
+# With --xfer the provider is told of transfers.
+told()
+{
+	provide --xfer
+	vm_add vm0
+	vm work
+}
+
+tool()
+{
+	local args
+
+	provide --ranks 2
+	vm_add vm0 --ranks 2
+	args=$("$pimctl" qemu-args vm0)
+	[ "$args" = "-device vfio-pci,sysfsdev=$mdevs/$uuid" ] || fail "$args"
+	[ "$args" = "$(</tmp/vm_add.out)" ]
+	not quietly "$pimctl" vm add vm0
+	not quietly "$pimctl" vm add vm1 --ranks 65
+	not quietly "$pimctl" vm add 'a b'
+	not quietly tee "$mdevs/$uuid/name" <<<"../x"
+	not quietly tee "$mdevs/$uuid/ranks" <<<0
+	"$pimctl" vm list | grep -q '^vm0  *2 no' || fail "$("$pimctl" vm list)"
+	start_vm hold
+	wait_until 20 says /tmp/vm.out holding || fail "$(</tmp/vm.out)"
+	"$pimctl" vm list | grep -q '^vm0  *2 yes  *0 -' || fail "$("$pimctl" vm list)"
+	"$pimctl" lease list | grep -q ' vm0$' || fail "$("$pimctl" lease list)"
+	"$pimctl" --json vm list | grep -q '"opens": 1' || fail "$("$pimctl" --json vm list)"
+	not quietly tee "$mdevs/$uuid/ranks" <<<1
+	not quietly "$pimctl" vm remove vm0
+	not quietly rmmod pim_mdev
+	kill -KILL "$vm"
+	reap "$vm"
+	become 0 free
+	"$pimctl" vm remove vm0
+	[ ! -e "$mdevs/$uuid" ]
+}
+
+# What a machine leaves, the next does not find; and it is counted as its user's.
+clean()
+{
+	provide --ranks 1
+	vm_add vm0
+	client fill 4096 3
+	become 0 free
+	vm work
+	become 0 free
+	client clean
+	[ "$(attr 0 stats/scrubs)" -ge 3 ]
+}
+
+# Two machines and one rank: one has it, the other is told, then it gets it.
+compete()
+{
+	provide
+	vm_add vm0
+	start_vm hold
+	wait_until 20 says /tmp/vm.out holding || fail "$(</tmp/vm.out)"
+	vm_add vm1
+	vm open 5	# BUSY
+	not quietly client open
+	kill -KILL "$vm"
+	reap "$vm"
+	vm open 0	# waits for the cleaning
+	become 0 free
+}
+
+# Nobody serves a rank: the machine starts all the same, and gets one when there is one.
+late()
+{
+	vm_add vm0
+	not quietly "$bin/vm" "$uuid" info
+	vm open 6	# NORANK
+	provide
+	vm open 0
+}
+
+provider_dies()
+{
+	provide
+	vm_add vm0
+	vm command 5 3	# W_DIE: IOERR
+	become 0 faulty
+	provide
+	vm work
+}
+
+# Only ranks like the first one that it was told of.
+alike()
+{
+	provide --ranks 1 --mram $((256 << 10))
+	vm_add vm0
+	"$pimctl" rank set 0 offline=yes
+	vm open 5
+	start_provider --id 1 --mram $((128 << 10))
+	wait_until 20 no_rank_is scrubbing
+	vm open 5
+	"$pimctl" rank set 0 offline=no
+	vm open 0
+}
+
+quota()
+{
+	provide
+	"$pimctl" owner set 0 max_ranks=0
+	vm_add vm0
+	vm open 9
+	"$pimctl" owner set 0 max_ranks=none
+	vm open 0
+}
+
+# A request that the provider never answers: reset, and the end, do not wait for it.
+stuck()	# HOW
+{
+	provide --deadline 60000
+	vm_add vm0
+	start_vm stuck "$1" $((1000 * slow))
+	wait "$vm" || fail "$(</tmp/vm.out)"
+	sed 's/^/# /' /tmp/vm.out
+}
+
+# Killed anywhere, again and again: ranks come back, nothing stays.
+killed()
+{
+	local i
+
+	provide --ranks 2
+	vm_add vm0 --ranks 2
+	for ((i = 0; i < $(times 15); i++)); do
+		start_vm fuzz "$((seed + i))" 100000
+		sleep "0.$((SRANDOM % 10))"
+		kill -KILL "$vm"
+		reap "$vm"
+	done
+	become 0 free
+	become 1 free
+	vm work
+}
+
+# What is in a rank of somebody else stays; other calls go on.
+fuzz()
+{
+	note "seed $seed"
+	provide --ranks 2
+	: >/tmp/lease.out
+	"$pimctl" lease run --rank 1 -- sh -c 'echo have; exec sleep 1000' >/tmp/lease.out 2>&1 &
+	wait_until 10 says /tmp/lease.out have
+	"$bin/rank" /dev/dpu_rank1 fill 65536 5
+	vm_add vm0 --ranks 2
+	vm fuzz "$seed" "$([ -n "${ANNEX_DEBUG:-}" ] && echo 3000 || times 15000)"
+	"$bin/rank" /dev/dpu_rank1 filled 65536 5
+	"$pimctl" --json vm list | grep -E '"(requests|broken|errors|kicks)"' | sed 's/^/# /'
+}
+
+parameters()
+{
+	rmmod pim_mdev
+	not quietly load_vms device_id=64
+	not quietly load_vms queues=0
+	load_vms device_id=50 queues=1
+	provide
+	vm_add vm0
+	vm info
+	vm work
+	"$pimctl" vm remove vm0
+	rmmod pim_mdev
+	load_vms
+}
+
+t_run info action info
+t_run work action work
+t_run wrong action wrong
+t_run broken action broken
+t_run intx action intx
+t_run told told
+t_run tool tool
+t_run clean clean
+t_run compete compete
+t_run late late
+t_run provider-dies provider_dies
+t_run alike alike
+t_run quota quota
+t_run stuck-reset stuck reset
+t_run stuck-device-reset stuck device-reset
+t_run stuck-close stuck close
+t_run killed killed
+t_run fuzz fuzz
+t_run parameters parameters
+t_end
