@@ -52,10 +52,18 @@ static inline size_t hs_heap_up(uint64_t *h, size_t hole, uint64_t v)
 	return hole;
 }
 
-/* Does the right child rise before the left one? It also does when both are due at once. */
-static inline size_t hs_heap_right(const uint64_t *h, size_t parent)
+#define HS_HEAP_EV	sizeof(uint64_t)
+
+/* A place in the heap is counted in bytes here: the processor doubles it as it loads. */
+static inline uint64_t *hs_heap_at(uint64_t *h, size_t place)
 {
-	return h[2 * parent + 1] <= (h[2 * parent] | HS_SLOT_MASK);
+	return (uint64_t *)((char *)h + place);
+}
+
+/* Does the right child rise, not the left one? It also does when both are due at once. */
+static inline size_t hs_heap_right(uint64_t *h, size_t left)
+{
+	return *hs_heap_at(h, left + HS_HEAP_EV) <= (*hs_heap_at(h, left) | HS_SLOT_MASK);
 }
 
 /*
@@ -66,27 +74,30 @@ static inline size_t hs_heap_right(const uint64_t *h, size_t parent)
 static inline __attribute__((always_inline))
 uint64_t hs_heap_pop(uint64_t *h, size_t *length)
 {
-	size_t len = --*length, hole = 1, levels;
+	size_t len = --*length, at = HS_HEAP_EV, levels, hole;
 	uint64_t top = h[1], v = h[len + 1];
 
 	h[len + 1] = UINT64_MAX;
 	if (!len)
 		return top;
 	for (levels = len; levels >= 4; levels /= 4) {
-		size_t right = hs_heap_right(h, hole), child = 2 * hole + right;
-		size_t a = hs_heap_right(h, 2 * hole), b = hs_heap_right(h, 2 * hole + 1);
-		size_t grandchild = 2 * child + (a ^ ((a ^ b) & -right));
+		size_t right = hs_heap_right(h, 2 * at);
+		size_t a = hs_heap_right(h, 4 * at), b = hs_heap_right(h, 4 * at + 2 * HS_HEAP_EV);
+		size_t child = 2 * at + right * HS_HEAP_EV;
+		/* right ? b : a, but no branch */
+		size_t grandchild = 2 * child + (a ^ ((a ^ b) & -right)) * HS_HEAP_EV;
 
-		h[hole] = h[child];
-		h[child] = h[grandchild];
-		hole = grandchild;
+		*hs_heap_at(h, at) = *hs_heap_at(h, child);
+		*hs_heap_at(h, child) = *hs_heap_at(h, grandchild);
+		at = grandchild;
 	}
 	if (levels >= 2) {
-		size_t child = 2 * hole + hs_heap_right(h, hole);
+		size_t child = 2 * at + hs_heap_right(h, 2 * at) * HS_HEAP_EV;
 
-		h[hole] = h[child];
-		hole = child;
+		*hs_heap_at(h, at) = *hs_heap_at(h, child);
+		at = child;
 	}
+	hole = at / HS_HEAP_EV;
 	/* the last level has gaps */
 	hs_heap_up(h, hole >> (hole > len), v);
 	return top;
