@@ -226,11 +226,12 @@ static inline __attribute__((always_inline))
 bool hs_cache_probe_hint(struct hs_cache *c, uint32_t set, uint64_t key, uint16_t hash,
 			 uint64_t next)
 {
-	bool hit = hs_cache_use_hint(c, set, key, hash, next);
-
-	c->stats.lookup_hit += hit;
-	c->stats.lookup_miss += !hit;
-	return hit;
+	if (hs_cache_use_hint(c, set, key, hash, next)) {
+		c->stats.lookup_hit++;
+		return true;
+	}
+	c->stats.lookup_miss++;
+	return false;
 }
 
 static inline __attribute__((always_inline))

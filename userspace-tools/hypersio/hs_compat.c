@@ -224,8 +224,9 @@ void stage_end(struct core *c, bool in_order, uint64_t now)
 	push(c, in_order, STAGE_FILL, now + NS_PCIE, number);
 }
 
+/* Was it a translation? Then it has left the pending translation buffer. */
 static inline __attribute__((always_inline))
-void stage_fill(struct core *c, bool in_order, uint64_t now)
+bool stage_fill(struct core *c, bool in_order, uint64_t now)
 {
 	uint32_t number = pop(c, in_order, STAGE_FILL, now);
 	const struct slot *s = &c->slot[number];
@@ -239,7 +240,7 @@ void stage_fill(struct core *c, bool in_order, uint64_t now)
 	if (s->source == PREFETCH) {
 		r->buffer_fill++;
 		r->buffer_same += hs_cache_access_tag(&c->pb, 0, p->key, p->tag, p->next);
-		return;
+		return false;
 	}
 	if (p->may & MAY_IOTLB)
 		hs_cache_access_tag(&c->iotlb, p->set, p->key, p->tag, p->next);
@@ -260,6 +261,7 @@ void stage_fill(struct core *c, bool in_order, uint64_t now)
 		t->start = s->start;
 	if (s->start + s->nominal > t->end)
 		t->end = s->start + s->nominal;
+	return true;
 }
 
 static inline __attribute__((always_inline))
@@ -269,7 +271,7 @@ int run(struct core *c, bool in_order)
 	const uint32_t ptb = c->config->ptb;
 	uint64_t slot = 0, now = 0;	/* time of the next slot, of this event */
 
-	while (!c->eof || c->in_flight) {
+	for (;;) {
 		/* what is next: earliest time, then the slot, then the first stage */
 		uint64_t a = c->ready[0] < c->ready[1] ? c->ready[0] : c->ready[1];
 		uint64_t b = c->ready[2] < c->ready[3] ? c->ready[2] : c->ready[3];
@@ -287,6 +289,8 @@ int run(struct core *c, bool in_order)
 				return -1;
 			slot += slot_ns;
 			c->slot_ready = !c->eof && c->in_flight < ptb ? slot << 3 : HS_IDLE;
+			if (c->eof && !c->in_flight)
+				goto end;
 			break;
 		case STAGE_CC + 1:
 			if (stage_cc(c, in_order, now))
@@ -299,7 +303,10 @@ int run(struct core *c, bool in_order)
 			stage_end(c, in_order, now);
 			break;
 		default:
-			stage_fill(c, in_order, now);
+			if (!stage_fill(c, in_order, now))
+				break;
+			if (c->eof && !c->in_flight)
+				goto end;	/* whatever prefetches are under way */
 			if (c->slot_ready != HS_IDLE || c->in_flight >= ptb || c->eof)
 				break;
 			/* slots that went by while the buffer was full, this nanosecond's too */
@@ -312,6 +319,7 @@ int run(struct core *c, bool in_order)
 			c->slot_ready = slot << 3;
 		}
 	}
+end:
 	/* the original's clock stands one further once it has drained */
 	c->end = c->end_empty ? now : now + 1;
 	return 0;

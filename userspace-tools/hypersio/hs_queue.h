@@ -81,12 +81,14 @@ uint64_t hs_heap_pop(uint64_t *h, size_t *length)
 	if (!len)
 		return top;
 	for (levels = len; levels >= 4; levels /= 4) {
+		const uint64_t *g = hs_heap_at(h, 4 * at);
+		uint64_t g0 = g[0], g1 = g[1], g2 = g[2], g3 = g[3];
 		size_t right = hs_heap_right(h, 2 * at);
-		size_t a = hs_heap_right(h, 4 * at), b = hs_heap_right(h, 4 * at + 2 * HS_HEAP_EV);
-		size_t child = 2 * at + right * HS_HEAP_EV;
-		/* right ? b : a, but no branch */
-		size_t grandchild = 2 * child + (a ^ ((a ^ b) & -right)) * HS_HEAP_EV;
+		size_t child = 2 * at + right * HS_HEAP_EV, grandchild;
 
+		g0 = right ? g2 : g0;
+		g1 = right ? g3 : g1;
+		grandchild = 2 * child + (g1 <= (g0 | HS_SLOT_MASK)) * HS_HEAP_EV;
 		*hs_heap_at(h, at) = *hs_heap_at(h, child);
 		*hs_heap_at(h, child) = *hs_heap_at(h, grandchild);
 		at = grandchild;
