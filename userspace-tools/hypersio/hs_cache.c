@@ -84,8 +84,8 @@ int hs_cache_init(struct hs_cache *c, const struct hs_cache_config *config, uint
 	c->used = calloc(c->sets, sizeof(*c->used));
 	c->row = calloc(c->sets, sizeof(*c->row));
 	c->domains = calloc(HS_TENANTS_MAX / 64, sizeof(*c->domains));
-	if (init_hints(c) || !c->rank || (!c->indexed && !c->tag) || !c->used || !c->row || !c->domains ||
-	    (c->indexed && init_index(c))) {
+	if (init_hints(c) || !c->rank || (!c->indexed && !c->tag) || !c->used || !c->row ||
+	    !c->domains || (c->indexed && init_index(c))) {
 		hs_cache_free(c);
 		return ax_fail(msg, "%s: out of memory", name);
 	}
