@@ -30,6 +30,21 @@ static int init_index(struct hs_cache *c)
 	return 0;
 }
 
+/* No keys, and no hint that leads anywhere. */
+static int init_hints(struct hs_cache *c)
+{
+	c->key = malloc(((size_t)c->size + 1) * sizeof(*c->key));
+	c->hint = malloc(HS_CACHE_HINTS * sizeof(*c->hint));
+	if (!c->key || !c->hint) {
+		hs_cache_free(c);
+		return -1;
+	}
+	memset(c->key, 0xff, ((size_t)c->size + 1) * sizeof(*c->key));
+	for (unsigned int i = 0; i < HS_CACHE_HINTS; i++)
+		c->hint[i] = c->size;
+	return 0;
+}
+
 int hs_cache_init(struct hs_cache *c, const struct hs_cache_config *config, uint8_t addr_shift,
 		  uint64_t seed, const char *name, struct ax_msg *msg)
 {
@@ -39,8 +54,11 @@ int hs_cache_init(struct hs_cache *c, const struct hs_cache_config *config, uint
 	c->policy = config->policy;
 	c->addr_shift = addr_shift;
 	hs_rng_seed(&c->rng, seed);
-	if (!config->size)
+	if (!config->size) {
+		if (init_hints(c))
+			return ax_fail(msg, "%s: out of memory", name);
 		return 0;
+	}
 	if (config->size > HS_CACHE_MAX)
 		return ax_fail(msg, "%s: %u entries, at most %u", name, config->size, HS_CACHE_MAX);
 	if (!config->ways || config->ways > config->size)
@@ -60,19 +78,17 @@ int hs_cache_init(struct hs_cache *c, const struct hs_cache_config *config, uint
 	c->indexed = c->ways > HS_CACHE_SCAN;
 	c->plain = !c->indexed && c->policy == HS_LRU;
 
-	c->key = malloc((size_t)c->size * sizeof(*c->key));
 	c->rank = calloc(c->size, sizeof(*c->rank));
 	if (!c->indexed)
 		c->tag = calloc(c->sets, HS_CACHE_SCAN);
 	c->used = calloc(c->sets, sizeof(*c->used));
 	c->row = calloc(c->sets, sizeof(*c->row));
 	c->domains = calloc(HS_TENANTS_MAX / 64, sizeof(*c->domains));
-	if (!c->key || !c->rank || (!c->indexed && !c->tag) || !c->used || !c->row || !c->domains ||
-	    (c->indexed && init_index(c))) {
+	if (init_hints(c) || !c->rank || (!c->indexed && !c->tag) || !c->used || !c->row ||
+	    !c->domains || (c->indexed && init_index(c))) {
 		hs_cache_free(c);
 		return ax_fail(msg, "%s: out of memory", name);
 	}
-	memset(c->key, 0xff, (size_t)c->size * sizeof(*c->key));
 	return 0;
 }
 
@@ -82,6 +98,7 @@ void hs_cache_free(struct hs_cache *c)
 	free(c->rank);
 	free(c->tag);
 	free(c->used);
+	free(c->hint);
 	free(c->row);
 	free(c->domains);
 	free(c->bucket);
@@ -187,8 +204,21 @@ void hs_cache_touch_slow(struct hs_cache *c, uint32_t set, uint64_t entry, uint6
 	}
 }
 
+bool hs_cache_use_slow(struct hs_cache *c, uint32_t set, uint64_t key, uint16_t hash,
+		       uint64_t next)
+{
+	int64_t e = c->size ? hs_cache_find(c, set, key) : -1;
+
+	if (e < 0)
+		return false;
+	if (c->plain)
+		c->hint[hash] = e;
+	hs_cache_touch(c, set, e, next);
+	return true;
+}
+
 /* The least of n numbers. */
-static uint64_t least(const uint64_t *v, uint32_t n)
+static inline uint64_t least(const uint64_t *v, uint32_t n)
 {
 	uint64_t a = v[0];
 
@@ -275,7 +305,7 @@ uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_
 }
 
 /* Insertion into a plain cache: hs_cache_insert() without what it need not ask. */
-static bool insert_plain(struct hs_cache *c, uint32_t set, uint64_t key)
+static inline bool insert_plain(struct hs_cache *c, uint32_t set, uint64_t key)
 {
 	uint64_t first = (uint64_t)set * c->ways;
 	uint32_t way = c->used[set];

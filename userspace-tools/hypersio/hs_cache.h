@@ -32,6 +32,7 @@
 #define HS_NO_KEY	UINT64_MAX	/* no key: its tenant number is not given out */
 #define HS_CACHE_SCAN	16
 #define HS_CACHE_MAX	(1u << 24)	/* entries of one cache */
+#define HS_CACHE_HINTS	4096
 #define HS_LFU_MAX	15		/* a counter that gets here halves all of its set */
 
 enum hs_policy {
@@ -57,11 +58,12 @@ struct hs_cache {
 	uint8_t policy;
 	bool indexed;
 	bool plain;			/* LRU and not indexed: what is worth a fast path */
-	uint64_t *key;
+	uint64_t *key;		/* and one more, which is always HS_NO_KEY */
 	uint8_t *tag;		/* [sets][HS_CACHE_SCAN], 0: free; not if indexed */
 	uint64_t *rank;		/* LRU: time of use * 16 + way; LFU: count; oracle: next use */
 	uint64_t clock;
 	uint32_t *used;		/* entries filled of each set: they fill from the front */
+	uint32_t *hint;		/* by hash of the key: where it may be; if not plain: key[size] */
 	/* indexed only */
 	uint32_t *bucket;	/* entry + 1, 0: empty; linear probing */
 	uint32_t bucket_mask;
@@ -108,6 +110,11 @@ static inline uint32_t hs_cache_set(const struct hs_cache *c, uint32_t did, uint
 static inline uint8_t hs_cache_tag(uint64_t key)
 {
 	return (key * 0x9e3779b97f4a7c15ull) >> 56 | 1;
+}
+
+static inline uint16_t hs_cache_hash(uint64_t key)
+{
+	return (key * 0x9e3779b97f4a7c15ull) >> 52;	/* below HS_CACHE_HINTS */
 }
 
 /* One bit for each way of a set that may have the tag; others may be set too. */
@@ -194,7 +201,39 @@ bool hs_cache_use(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag, u
 	return e >= 0;
 }
 
+/* hs_cache_use() when the hint does not lead to the key. */
+bool hs_cache_use_slow(struct hs_cache *c, uint32_t set, uint64_t key, uint16_t hash,
+		       uint64_t next);
+
+/*
+ * hs_cache_use() for where hits are the rule: it looks first where the key was
+ * last. Only for keys that can be in one set alone. @hash: hs_cache_hash(key).
+ */
+static inline __attribute__((always_inline))
+bool hs_cache_use_hint(struct hs_cache *c, uint32_t set, uint64_t key, uint16_t hash,
+		       uint64_t next)
+{
+	uint32_t e = c->hint[hash];
+
+	if (__builtin_expect(c->key[e] != key, 0))
+		return hs_cache_use_slow(c, set, key, hash, next);
+	c->rank[e] = (c->clock += HS_CACHE_SCAN) | (c->rank[e] & (HS_CACHE_SCAN - 1));
+	return true;
+}
+
 /* Look for the key, without allocating; a hit is a use. Counted as a lookup. */
+static inline __attribute__((always_inline))
+bool hs_cache_probe_hint(struct hs_cache *c, uint32_t set, uint64_t key, uint16_t hash,
+			 uint64_t next)
+{
+	if (hs_cache_use_hint(c, set, key, hash, next)) {
+		c->stats.lookup_hit++;
+		return true;
+	}
+	c->stats.lookup_miss++;
+	return false;
+}
+
 static inline __attribute__((always_inline))
 bool hs_cache_probe_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag, uint64_t next)
 {
@@ -216,6 +255,20 @@ uint64_t hs_cache_insert(struct hs_cache *c, uint32_t set, uint64_t key, uint64_
 void hs_cache_miss(struct hs_cache *c, uint32_t set, uint64_t key, uint64_t next);
 
 /* The allocating access: true if the key was there already. Counted. */
+static inline __attribute__((always_inline))
+bool hs_cache_access_hint(struct hs_cache *c, uint32_t set, uint64_t key, uint16_t hash,
+			  uint64_t next)
+{
+	if (hs_cache_use_hint(c, set, key, hash, next)) {
+		c->row[set]++;
+		c->stats.hit++;
+		return true;
+	}
+	if (c->size)
+		hs_cache_miss(c, set, key, next);
+	return false;
+}
+
 static inline __attribute__((always_inline))
 bool hs_cache_access_tag(struct hs_cache *c, uint32_t set, uint64_t key, uint8_t tag, uint64_t next)
 {

@@ -38,7 +38,8 @@ struct explore {
 	const char *dir;
 	struct hs_sweep sweep;
 	struct run *run;
-	size_t *todo, nr_todo;
+	struct run **todo;	/* the longest first */
+	size_t nr_todo;
 	atomic_size_t next;
 	atomic_bool stop;
 	pthread_mutex_t lock;	/* what follows */
@@ -292,6 +293,25 @@ static int write_tables(const struct explore *x)
 	return ret;
 }
 
+/*
+ * As far as the settings tell: more packets, more of the trace's tenants, the
+ * corrected model. A long run that starts last would leave the other threads idle.
+ */
+static int longest_first(const void *a, const void *b)
+{
+	const struct run *x = *(struct run *const *)a, *y = *(struct run *const *)b;
+	uint64_t p = x->config.packets - 1, q = y->config.packets - 1;	/* 0: all */
+	uint32_t s = x->config.tenants - 1, t = y->config.tenants - 1;
+
+	if (p != q)
+		return p < q ? 1 : -1;
+	if (s != t)
+		return s < t ? 1 : -1;
+	if (x->config.model != y->config.model)
+		return x->config.model < y->config.model ? 1 : -1;
+	return (x > y) - (x < y);
+}
+
 /* --- running -------------------------------------------------------------------------------- */
 
 static void *work(void *arg)
@@ -307,7 +327,7 @@ static void *work(void *arg)
 
 		if (at >= x->nr_todo || atomic_load(&x->stop))
 			break;
-		r = &x->run[x->todo[at]];
+		r = x->todo[at];
 		failed = hs_run(&r->config, r->trace, &result, &msg) ||
 			store(x, r, &result, &msg);
 		pthread_mutex_lock(&x->lock);
@@ -463,9 +483,10 @@ static int prepare(const struct ax_args *args, struct explore *x)
 
 		x->run[i].kept = result;
 		if (!result)
-			x->todo[x->nr_todo++] = i;
+			x->todo[x->nr_todo++] = &x->run[i];
 		json_decref(result);
 	}
+	qsort(x->todo, x->nr_todo, sizeof(*x->todo), longest_first);
 	return ret;
 }
 

@@ -21,17 +21,17 @@
 #include "hs_compat_predict.h"
 
 /* Where the page is in each of the caches. */
-static inline void find_places(const struct core *c, struct page *page, const struct hs_rec *r)
+static inline void find_places(const struct core *c, struct page *page, const struct hs_rec *r,
+			       uint32_t tenant)
 {
-	const struct place *at = &c->place[page->tenant];
+	const struct place *at = &c->place[tenant];
 	uint64_t region_2m = r->iova >> SHIFT_2M, region_1g = r->iova >> SHIFT_1G;
 
-	page->key = hs_key(r->iova & r->mask, page->tenant);
-	page->l2_key = hs_key(region_2m << SHIFT_2M, page->tenant);
-	page->l3_key = hs_key(region_1g << SHIFT_1G, page->tenant);
+	page->key = hs_key(r->iova & r->mask, tenant);
+	page->l2_key = hs_key(region_2m << SHIFT_2M, tenant);
 	page->tag = hs_cache_tag(page->key);
-	page->l2_tag = hs_cache_tag(page->l2_key);
-	page->l3_tag = hs_cache_tag(page->l3_key);
+	page->l2_hash = hs_cache_hash(page->l2_key);
+	page->l3_hash = hs_cache_hash(l3_key(page));
 	page->set = at->set | (region_2m & c->iotlb.set_mask);
 	page->l2_set = at->l2_set | (region_2m & c->l2.set_mask);
 	page->l3_set = at->l3_set | (region_1g & c->l3.set_mask);
@@ -41,7 +41,8 @@ static inline void find_places(const struct core *c, struct page *page, const st
 }
 
 /* Take the next record; 1, 0 at the end, -1 on failure. */
-static inline int take(struct core *c, struct slot *s)
+static inline __attribute__((always_inline))
+int take(struct core *c, struct slot *s)
 {
 	uint32_t tenants = c->dids.nr, sources = c->sids.nr, tenant;
 	const struct hs_rec *r;
@@ -58,7 +59,6 @@ static inline int take(struct core *c, struct slot *s)
 		if (__builtin_expect(tenant == HS_ID_NONE && !c->config->tenants, 0))
 			return ax_fail(c->msg, "more than %u tenants", HS_TENANTS_MAX - 1);
 	} while (__builtin_expect(tenant == HS_ID_NONE || r->flags & HS_REC_INVALIDATE, 0));
-	s->page.tenant = tenant;
 	s->source = hs_ids_get(&c->sids, r->sid);
 	if (__builtin_expect(s->source == HS_ID_NONE, 0))
 		return ax_fail(c->msg, "more than %u sources", HS_TENANTS_MAX - 1);
@@ -70,37 +70,54 @@ static inline int take(struct core *c, struct slot *s)
 		return -1;
 	if (__builtin_expect(c->sids.nr != sources, 0) && hs_compat_add_source(c, s->source))
 		return -1;
-	find_places(c, &s->page, r);
+	find_places(c, &s->page, r, tenant);
 	return 1;
 }
 
-static inline bool cc_access(struct core *c, const struct slot *s, bool allocate)
+/* A source in the context cache was used; @next: see hs_cache_touch(). */
+static inline void cc_touch(struct core *c, const struct source *src, uint64_t next)
 {
-	struct source *src = &c->source[s->source];
-	uint64_t key = s->source;
+	if (__builtin_expect(c->cc.policy != HS_LFU, 0))
+		hs_cache_touch(&c->cc, src->cc_set, src->cc_entry, next);
+	else if (__builtin_expect(++c->cc.rank[src->cc_entry] >= HS_LFU_MAX, 0))
+		hs_cache_halve(&c->cc, src->cc_set);
+}
+
+static inline bool cc_probe(struct core *c, uint32_t source, uint64_t next)
+{
+	const struct source *src = &c->source[source];
+
+	if (__builtin_expect(c->cc.key[src->cc_entry] != source, 0)) {
+		c->cc.stats.lookup_miss += !!c->cc.size;
+		return false;
+	}
+	c->cc.stats.lookup_hit++;
+	cc_touch(c, src, next);
+	return true;
+}
+
+static __attribute__((noinline))
+void cc_fill(struct core *c, uint32_t source, uint64_t next)
+{
+	struct source *src = &c->source[source];
 
 	if (!c->cc.size)
-		return false;
-	if (__builtin_expect(c->cc.key[src->cc_entry] == key, 1)) {
-		if (allocate) {
-			c->cc.stats.hit++;
-			c->cc.row[src->cc_set]++;
-		} else {
-			c->cc.stats.lookup_hit++;
-		}
-		if (c->cc.policy != HS_LFU)
-			hs_cache_touch(&c->cc, src->cc_set, src->cc_entry, s->page.next);
-		else if (__builtin_expect(++c->cc.rank[src->cc_entry] >= HS_LFU_MAX, 0))
-			hs_cache_halve(&c->cc, src->cc_set);
-		return true;
+		return;
+	hs_cache_access(&c->cc, src->cc_set, source, next);
+	src->cc_entry = hs_cache_find(&c->cc, src->cc_set, source);
+}
+
+static inline void cc_access(struct core *c, uint32_t source, uint64_t next)
+{
+	const struct source *src = &c->source[source];
+
+	if (__builtin_expect(c->cc.key[src->cc_entry] != source, 0)) {
+		cc_fill(c, source, next);
+		return;
 	}
-	if (!allocate) {
-		c->cc.stats.lookup_miss++;
-		return false;
-	}
-	hs_cache_access(&c->cc, src->cc_set, key, s->page.next);
-	src->cc_entry = hs_cache_find(&c->cc, src->cc_set, key);
-	return false;
+	c->cc.stats.hit++;
+	c->cc.row[src->cc_set]++;
+	cc_touch(c, src, next);
 }
 
 /* --- stages --------------------------------------------------------------------------------- */
@@ -131,7 +148,7 @@ int issue(struct core *c, bool in_order, uint64_t now)
 			return ret;
 		}
 		s->start = now;
-		s->nominal = cc_access(c, s, false) ? NS_CC_HIT : NS_CC_MISS;
+		s->nominal = cc_probe(c, s->source, s->page.next) ? NS_CC_HIT : NS_CC_MISS;
 		push(c, in_order, STAGE_CC, now + s->nominal, number);
 		c->in_flight++;
 	}
@@ -146,7 +163,7 @@ int stage_cc(struct core *c, bool in_order, uint64_t now)
 	const struct page *p = &s->page;
 	bool hit, buffered;
 
-	cc_access(c, s, true);
+	cc_access(c, s->source, p->next);
 	hit = hs_cache_probe_tag(&c->iotlb, p->set, p->key, p->tag, p->next);
 	buffered = hs_cache_probe_tag(&c->pb, 0, p->key, p->tag, p->next);
 	if (hit || buffered) {
@@ -166,8 +183,8 @@ void stage_walk(struct core *c, bool in_order, uint64_t now)
 	uint32_t number = pop(c, in_order, STAGE_WALK, now), accesses;
 	struct slot *s = &c->slot[number];
 	const struct page *p = &s->page;
-	bool l2 = hs_cache_probe_tag(&c->l2, p->l2_set, p->l2_key, p->l2_tag, p->next);
-	bool l3 = hs_cache_probe_tag(&c->l3, p->l3_set, p->l3_key, p->l3_tag, p->next);
+	bool l2 = hs_cache_probe_hint(&c->l2, p->l2_set, p->l2_key, p->l2_hash, p->next);
+	bool l3 = hs_cache_probe_hint(&c->l3, p->l3_set, l3_key(p), p->l3_hash, p->next);
 	struct hs_result *r = c->result;
 
 	if (s->source != PREFETCH)
@@ -201,14 +218,15 @@ void stage_end(struct core *c, bool in_order, uint64_t now)
 	const struct page *p = &c->slot[number].page;
 
 	if (p->may & MAY_L2)
-		hs_cache_access_tag(&c->l2, p->l2_set, p->l2_key, p->l2_tag, p->next);
+		hs_cache_access_hint(&c->l2, p->l2_set, p->l2_key, p->l2_hash, p->next);
 	if (p->may & MAY_L3)
-		hs_cache_access_tag(&c->l3, p->l3_set, p->l3_key, p->l3_tag, p->next);
+		hs_cache_access_hint(&c->l3, p->l3_set, l3_key(p), p->l3_hash, p->next);
 	push(c, in_order, STAGE_FILL, now + NS_PCIE, number);
 }
 
+/* Was it a translation? Then it has left the pending translation buffer. */
 static inline __attribute__((always_inline))
-void stage_fill(struct core *c, bool in_order, uint64_t now)
+bool stage_fill(struct core *c, bool in_order, uint64_t now)
 {
 	uint32_t number = pop(c, in_order, STAGE_FILL, now);
 	const struct slot *s = &c->slot[number];
@@ -222,7 +240,7 @@ void stage_fill(struct core *c, bool in_order, uint64_t now)
 	if (s->source == PREFETCH) {
 		r->buffer_fill++;
 		r->buffer_same += hs_cache_access_tag(&c->pb, 0, p->key, p->tag, p->next);
-		return;
+		return false;
 	}
 	if (p->may & MAY_IOTLB)
 		hs_cache_access_tag(&c->iotlb, p->set, p->key, p->tag, p->next);
@@ -235,7 +253,7 @@ void stage_fill(struct core *c, bool in_order, uint64_t now)
 		r->latency_max = ns;
 	r->latency.n[bucket]++;
 	r->translations++;
-	t = &r->tenant[p->tenant];
+	t = &r->tenant[hs_key_tenant(p->key)];
 	t->translations++;
 	if (t->latency)
 		t->latency->n[bucket]++;
@@ -243,6 +261,7 @@ void stage_fill(struct core *c, bool in_order, uint64_t now)
 		t->start = s->start;
 	if (s->start + s->nominal > t->end)
 		t->end = s->start + s->nominal;
+	return true;
 }
 
 static inline __attribute__((always_inline))
@@ -252,7 +271,7 @@ int run(struct core *c, bool in_order)
 	const uint32_t ptb = c->config->ptb;
 	uint64_t slot = 0, now = 0;	/* time of the next slot, of this event */
 
-	while (!c->eof || c->in_flight) {
+	for (;;) {
 		/* what is next: earliest time, then the slot, then the first stage */
 		uint64_t a = c->ready[0] < c->ready[1] ? c->ready[0] : c->ready[1];
 		uint64_t b = c->ready[2] < c->ready[3] ? c->ready[2] : c->ready[3];
@@ -270,6 +289,8 @@ int run(struct core *c, bool in_order)
 				return -1;
 			slot += slot_ns;
 			c->slot_ready = !c->eof && c->in_flight < ptb ? slot << 3 : HS_IDLE;
+			if (c->eof && !c->in_flight)
+				goto end;
 			break;
 		case STAGE_CC + 1:
 			if (stage_cc(c, in_order, now))
@@ -282,7 +303,10 @@ int run(struct core *c, bool in_order)
 			stage_end(c, in_order, now);
 			break;
 		default:
-			stage_fill(c, in_order, now);
+			if (!stage_fill(c, in_order, now))
+				break;
+			if (c->eof && !c->in_flight)
+				goto end;	/* whatever prefetches are under way */
 			if (c->slot_ready != HS_IDLE || c->in_flight >= ptb || c->eof)
 				break;
 			/* slots that went by while the buffer was full, this nanosecond's too */
@@ -295,6 +319,7 @@ int run(struct core *c, bool in_order)
 			c->slot_ready = slot << 3;
 		}
 	}
+end:
 	/* the original's clock stands one further once it has drained */
 	c->end = c->end_empty ? now : now + 1;
 	return 0;

@@ -36,11 +36,11 @@ enum { STAGE_CC, STAGE_WALK, STAGE_END, STAGE_FILL, STAGES };
 
 /* A page with its place in each cache. */
 struct page {
-	uint64_t key, l2_key, l3_key;
+	uint64_t key, l2_key;
 	uint64_t next;		/* trace index of its next use */
 	uint32_t set, l2_set, l3_set;
-	uint32_t tenant;
-	uint8_t tag, l2_tag, l3_tag;
+	uint16_t l2_hash, l3_hash;
+	uint8_t tag;
 	uint8_t level, may;
 };
 
@@ -53,6 +53,14 @@ struct slot {
 	uint32_t source;
 	uint32_t nominal;	/* latency without queueing, ns */
 };
+
+_Static_assert(sizeof(struct slot) == 64, "a slot is a cache line");
+
+/* Key of the 1 GiB region that a 2 MiB region is in. */
+static inline uint64_t l3_key(const struct page *p)
+{
+	return p->l2_key & ~(UINT64_C(0x1ff) << (SHIFT_2M - HS_PAGE_SHIFT + HS_TENANT_BITS));
+}
 
 /* What of a page's place depends on the tenant. */
 struct place {

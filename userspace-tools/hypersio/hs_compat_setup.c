@@ -19,9 +19,13 @@ int hs_compat_grow_slots(struct core *c)
 	if (n > SLOTS_MAX)
 		return ax_fail(c->msg, "more than %u translations and prefetches under way: the prefetcher asks for more than the stages can take",
 			       SLOTS_MAX);
-	slot = realloc(c->slot, n * sizeof(*slot));
-	if (slot)
+	slot = aligned_alloc(sizeof(*slot), n * sizeof(*slot));
+	if (slot) {
+		if (c->nr_slots)
+			memcpy(slot, c->slot, c->nr_slots * sizeof(*slot));
+		free(c->slot);
 		c->slot = slot;
+	}
 	stack = realloc(c->free_slot, n * sizeof(*stack));
 	if (stack)
 		c->free_slot = stack;
@@ -32,7 +36,7 @@ int hs_compat_grow_slots(struct core *c)
 	c->nr_slots = n;
 	/* so that no queue can be full */
 	for (unsigned int i = 0; i < STAGES; i++) {
-		if (hs_queue_reserve(&c->q[i], n + 1))
+		if (hs_queue_reserve(&c->q[i], c->config->order == HS_IN_ORDER, n + 1))
 			return ax_fail(c->msg, "out of memory");
 	}
 	return 0;

@@ -6,15 +6,24 @@
 
 #define FIRST 256	/* events that a queue has room for at first */
 
+/* An empty heap. */
+static uint64_t *make_room(size_t events)
+{
+	uint64_t *ev = malloc(events * sizeof(*ev));
+
+	if (ev) {
+		memset(ev, 0xff, events * sizeof(*ev));
+		ev[0] = 0;
+	}
+	return ev;
+}
+
 int hs_queue_init(struct hs_queue *q)
 {
 	memset(q, 0, sizeof(*q));
 	q->mask = FIRST - 1;
-	q->ev = calloc(FIRST, sizeof(*q->ev));
-	if (!q->ev)
-		return -1;
-	q->ev[0] = UINT64_MAX;
-	return 0;
+	q->ev = make_room(FIRST);
+	return q->ev ? 0 : -1;
 }
 
 void hs_queue_free(struct hs_queue *q)
@@ -23,21 +32,20 @@ void hs_queue_free(struct hs_queue *q)
 	memset(q, 0, sizeof(*q));
 }
 
-int hs_queue_reserve(struct hs_queue *q, size_t events)
+int hs_queue_reserve(struct hs_queue *q, bool in_order, size_t events)
 {
 	size_t n = q->tail - q->head, room = q->mask + 1;
 	uint64_t *ev;
 
-	while (room < events)
+	while (room <= events)	/* a heap begins at 1 */
 		room *= 2;
 	if (room == q->mask + 1)
 		return 0;
-	ev = calloc(room, sizeof(*ev));
+	ev = make_room(room);
 	if (!ev)
 		return -1;
-	ev[0] = UINT64_MAX;
 	for (size_t i = 0; i < n; i++)
-		ev[i] = q->ev[(q->head + i) & q->mask];
+		ev[i + !in_order] = q->ev[(q->head + i + !in_order) & q->mask];
 	free(q->ev);
 	q->ev = ev;
 	q->head = 0;
