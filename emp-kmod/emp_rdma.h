@@ -81,6 +81,7 @@ struct emp_rdma_grant {
  * @list: in ->urgent, ->others or ->posted
  * @cqe: whom the completion queue calls
  * @wr: READ or WRITE
+ * @conn: over which, while it is posted
  * @sge: pieces, mapped for the device while it is posted
  * @vec: pieces, as emp.ko gave them; in io.bio
  * @pos: byte of the tier
@@ -190,8 +191,6 @@ struct emp_rdma {
 	void *send_buf;		/* EMP_RDMA_SENDS pieces */
 	struct delayed_work mend;
 	struct delayed_work tick;
-
-	u64 resumed;		/* sessions resumed, for the log only */
 };
 
 extern struct workqueue_struct *emp_rdma_wq;

@@ -17,7 +17,7 @@
 #define EMP_RDMA_STEP_MS	2000	/* of resolving an address or a route */
 #define EMP_RDMA_CONNECT_MS	3000	/* of a connect */
 #define EMP_RDMA_ANSWER_MS	3000	/* of a question */
-/* 67 ms without an acknowledgement, six times: half a second. 7 would be for ever. */
+/* 67 ms without an acknowledgment, six times: half a second. 7 would be for ever. */
 #define EMP_RDMA_ACK_TIMEOUT	14
 #define EMP_RDMA_RETRIES	6
 #define EMP_RDMA_SEND_BYTES	(PAGE_SIZE / EMP_RDMA_SENDS)
@@ -281,14 +281,14 @@ void emp_rdma_conn_bye(struct emp_rdma_conn *c)
 	annex_donor_head(&bye, ANNEX_DONOR_BYE, sizeof(bye), 0, 0);
 	if (!emp_rdma_conn_send(c, &bye, sizeof(bye)))
 		return;
-	for (ms = 0; ms < 500 && !READ_ONCE(c->broken); ms += 2) {
+	for (ms = 0; ms < 500 && !READ_ONCE(c->broken); ms += 20) {
 		bool busy = false;
 
 		for (i = 0; i < EMP_RDMA_SENDS; i++)
 			busy |= READ_ONCE(c->send[i].busy);
 		if (!busy)
 			return;
-		msleep(2);
+		msleep(20);
 	}
 }
 

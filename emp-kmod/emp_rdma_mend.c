@@ -101,7 +101,6 @@ static bool emp_rdma_resumed(struct emp_rdma *rd, struct emp_rdma_conn *c)
 		rd->state = EMP_RDMA_ACTIVE;
 		rd->conn = c;
 		rd->suspect = false;
-		rd->resumed++;
 	}
 	spin_unlock_irqrestore(&rd->lock, flags);
 	return done;

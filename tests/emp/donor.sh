@@ -17,29 +17,31 @@
 # shellcheck source=tests/emp/donor_lib.sh
 . "${0%/*}/donor_lib.sh"
 
-fills_and_reads_back()	# KEYS
+fills_and_reads_back()	# KEYS MB DRAM_MB
 {
+	local n=$(($2 * 128)) part=$(($2 * 16))
+
 	donor -m 128
-	donor_region f0 64 48 "$1"
+	donor_region f0 "$2" "$3" "$1"
 	[[ $(attr f0 flags) == *mac* ]] || fail "flags: $(attr f0 flags)"
 	[ "$(attr f0 tiers/0/type)" = rdma ]
 	[ "$(attr f0 tiers/0/device)" = "$addr:$port" ]
 	link_is f0 0 active || fail "link $(attr f0 tiers/0/link)"
-	granted $((64 << 20)) || fail "the donor granted something else"
+	granted $(($2 << 20)) || fail "the donor granted something else"
 	agent p /dev/emp/f0
-	ask p write 0 8192 5
-	got right=8192
+	ask p write 0 "$n" 5
+	got right="$n"
 	evict_all f0
-	ask p check 0 8192 5
-	got right=8192
-	ask p write 1000 3000 6
-	got right=3000
+	ask p check 0 "$n" 5
+	got right="$n"
+	ask p write "$part" $((part * 3)) 6
+	got right=$((part * 3))
 	evict_all f0
-	ask p check 0 1000 5
-	got right=1000
-	ask p check 1000 3000 6
-	got right=3000
-	ask p check 8192 100 0
+	ask p check 0 "$part" 5
+	got right="$part"
+	ask p check "$part" $((part * 3)) 6
+	got right=$((part * 3))
+	ask p check "$n" 100 0
 	got right=100
 	(($(attr f0 tiers/0/reads) > 0 && $(attr f0 tiers/0/writes) > 0)) || fail "nothing was moved"
 	(($(attr f0 tiers/0/read_errors) + $(attr f0 tiers/0/write_errors) == 0)) || fail "errors"
@@ -54,7 +56,7 @@ fills_and_reads_back()	# KEYS
 several_clients()
 {
 	grep -q donor-host /etc/hosts || echo "$addr donor-host" >>/etc/hosts
-	donor -m 64
+	donor -m 32
 	donor_region f0 16 8 "$small"
 	"$empctl" region create f1 --size 16M --mem "donor-host:16:0|dram:8|key=$keys:host2,$small"
 	agent p /dev/emp/f0
@@ -125,11 +127,11 @@ lies_about_grants()	# LIE
 	donor_region f0 16 8 "$small" "$disk:16:0"
 	watch_events
 	agent p /dev/emp/f0
-	ask p write 0 4096 5
-	got right=4096
+	ask p write 0 2048 5
+	got right=2048
 	evict_all f0
-	ask p check 0 4096 5
-	got right=4096
+	ask p check 0 2048 5
+	got right=2048
 	(($(attr f0 tiers/0/write_errors) > 0)) || fail "no write failed"
 	event tier-degraded
 	leave p
@@ -146,11 +148,11 @@ flipped_bits()
 	set_attr f0 lost_retry_ms 0
 	set_attr f0 readahead 0
 	agent p /dev/emp/f0
-	ask p write 0 4096 5
-	got right=4096
+	ask p write 0 2048 5
+	got right=2048
 	for ((i = 0; i < 20 && lost == 0; i++)); do
 		evict_all f0
-		ask p check 0 4096 5
+		ask p check 0 2048 5
 		lost=$((bus + wrong))
 		[ -n "${1:-}" ] || ((wrong == 0 && bad_bus == 0)) || fail "wrong bytes: $answer"
 	done
@@ -178,34 +180,34 @@ is_lost()
 killed_reading()
 {
 	need_disk
-	donor -m 64
-	donor_region f0 32 16 "$small,deadline=2s" "$disk:32:0"
+	donor -m 32
+	donor_region f0 16 8 "$small,deadline=2s" "$disk:16:0"
 	watch_events
 	agent p /dev/emp/f0
-	ask p write 0 8192 5
-	got right=8192
+	ask p write 0 3072 5
+	got right=3072
 	evict_all f0
-	ask p check 0 1024 5		# in DRAM, and clean
-	got right=1024
-	tell p check 1024 7168 5
+	ask p check 0 512 5		# in DRAM, and clean
+	got right=512
+	tell p check 512 2560 5
 	sleep 0.1
 	donor_dies
 	hear p
 	note "during the death: $answer"
 	((wrong == 0 && bad_bus == 0)) || fail "$answer"
-	((right + bus == 7168)) || fail "$answer"
+	((right + bus == 2560)) || fail "$answer"
 	((ms < 8000 * slowness)) || fail "an access took $ms ms"
 	is_lost f0
-	ask p check 2048 6144 5
+	ask p check 2048 1024 5
 	((wrong == 0 && bad_bus == 0 && bus > 0)) || fail "$answer"
 	((ms < 3000 * slowness)) || fail "an access took $ms ms"
 	# What is lost is lost until it is written anew; the rest of the region goes on.
-	ask p punch 0 8192
-	ask p write 0 8192 6
-	got right=8192
+	ask p punch 0 3072
+	ask p write 0 3072 6
+	got right=3072
 	evict_all f0
-	ask p check 0 8192 6
-	got right=8192
+	ask p check 0 3072 6
+	got right=3072
 	leave p
 }
 
@@ -213,8 +215,8 @@ killed_reading()
 resident_survives()
 {
 	need_disk
-	donor -m 64
-	donor_region f0 32 16 "$small" "$disk:32:0"
+	donor -m 32
+	donor_region f0 16 8 "$small" "$disk:16:0"
 	watch_events
 	agent p /dev/emp/f0
 	ask p write 0 1024 5
@@ -231,14 +233,14 @@ resident_survives()
 
 # Write-back is under way all the time when it dies: no write that was made is lost
 # that was not on the donor alone.
-killed_writing()	# KEYS
+killed_writing()	# KEYS MB DRAM_MB
 {
 	need_disk
-	donor -m 64
-	donor_region f0 32 16 "$1,deadline=2s" "$disk:32:0"
+	donor -m 128
+	donor_region f0 "$2" "$3" "$1,deadline=2s" "$disk:$2:0"
 	watch_events
 	agent p /dev/emp/f0
-	ask p load 0 8192 2
+	ask p load 0 $(($2 * 200)) 2
 	sleep 2
 	donor_dies
 	sleep 3
@@ -246,12 +248,12 @@ killed_writing()	# KEYS
 	ask p unload
 	note "$answer"
 	((wrong == 0 && bad_bus == 0)) || fail "$answer"
-	ask p punch 0 8192
-	ask p write 0 8192 6
-	got right=8192
+	ask p punch 0 $(($2 * 256))
+	ask p write 0 2048 6
+	got right=2048
 	evict_all f0
-	ask p check 0 8192 6
-	got right=8192
+	ask p check 0 2048 6
+	got right=2048
 	"$empctl" tier remove f0 0 --force
 	leave p
 }
@@ -259,12 +261,12 @@ killed_writing()	# KEYS
 # Nowhere else to go: what is in DRAM stays there and stays right.
 killed_alone()
 {
-	donor -m 64
-	donor_region f0 32 16 "$small,deadline=2s"
+	donor -m 32
+	donor_region f0 16 8 "$small,deadline=2s"
 	watch_events
 	agent p /dev/emp/f0
-	ask p write 0 2048 5
-	got right=2048
+	ask p write 0 1024 5
+	got right=1024
 	evict_all f0
 	ask p write 2048 1024 6		# dirty, 4 MiB
 	got right=1024
@@ -274,7 +276,7 @@ killed_alone()
 	got right=1024
 	ask p check 0 64 5
 	got bus=64 right=0
-	set_attr f0 evict $((32 << 20))
+	set_attr f0 evict $((16 << 20))
 	ask p check 2048 1024 6
 	got right=1024
 	leave p
@@ -283,15 +285,15 @@ killed_alone()
 # A process that does not run still serves what it has granted.
 stopped_process()
 {
-	donor -m 64 -o heartbeat=200ms
-	donor_region f0 32 16 "$small"
+	donor -m 32 -o heartbeat=200ms
+	donor_region f0 16 8 "$small"
 	agent p /dev/emp/f0
-	ask p write 0 8192 5
+	ask p write 0 2048 5
 	evict_all f0
 	kill -STOP "$donor_pid"
 	becomes_link f0 0 suspect
-	ask p check 0 8192 5
-	got right=8192
+	ask p check 0 2048 5
+	got right=2048
 	says 'does not answer' donor_region f1 16 8 "$small"
 	kill -CONT "$donor_pid"
 	becomes_link f0 0 active
@@ -303,51 +305,51 @@ stopped_process()
 comes_back_empty()
 {
 	need_disk
-	donor -m 64
-	donor_region f0 32 16 "$small,deadline=5s" "$disk:32:0"
+	donor -m 32
+	donor_region f0 16 8 "$small,deadline=5s" "$disk:16:0"
 	watch_events
 	agent p /dev/emp/f0
-	ask p write 0 4096 5
+	ask p write 0 2048 5
 	evict_all f0
 	donor_dies
-	donor -m 64
+	donor -m 32
 	is_lost f0
 	ask p check 0 256 5
 	got bus=256 right=0
 	ask p check 0 256 0		# and not zeros
 	got bus=256 right=0
 	"$empctl" tier remove f0 0 --force
-	"$empctl" tier add f0 "$addr:32:$port|key=$keys"
-	ask p punch 0 8192
-	ask p write 0 8192 6
-	got right=8192
+	"$empctl" tier add f0 "$addr:16:$port|key=$keys"
+	ask p punch 0 4096
+	ask p write 0 2048 6
+	got right=2048
 	"$empctl" tier drain f0 1	# all to the donor
-	ask p check 0 8192 6
-	got right=8192
+	ask p check 0 2048 6
+	got right=2048
 	leave p
 }
 
 # A break of the network that is shorter than the donor's patience costs time only.
 link_down_and_up()
 {
-	donor -m 64 -o linger=60s
-	donor_region f0 32 16 "$small,deadline=60s"
+	donor -m 32 -o linger=60s
+	donor_region f0 16 8 "$small,deadline=60s"
 	agent p /dev/emp/f0
-	ask p write 0 8192 5
+	ask p write 0 2048 5
 	evict_all f0
-	tell p check 0 8192 5
+	tell p check 0 2048 5
 	sleep 0.1
 	ip link set donor0 down
 	sleep 1
 	ip link set donor0 up
 	hear p
 	note "$answer"
-	got right=8192
+	got right=2048
 	becomes_link f0 0 active 30
-	ask p write 0 8192 6
+	ask p write 0 2048 6
 	evict_all f0
-	ask p check 0 8192 6
-	got right=8192
+	ask p check 0 2048 6
+	got right=2048
 	state_is f0 0 ok || fail "state $(attr f0 tiers/0/state)"
 	leave p
 }
@@ -358,11 +360,11 @@ device_removed()
 	local start remover
 
 	need_disk
-	donor -m 64
-	donor_region f0 32 16 "$small,deadline=5s" "$disk:32:0"
+	donor -m 32
+	donor_region f0 16 8 "$small,deadline=5s" "$disk:16:0"
 	watch_events
 	agent p /dev/emp/f0
-	ask p load 0 8192 2
+	ask p load 0 2048 2
 	sleep 1
 	start=${EPOCHREALTIME/[.,]/}
 	rdma link del rxe0 &
@@ -375,18 +377,18 @@ device_removed()
 	rdma_add
 	"$empctl" tier remove f0 0 --force
 	wait_until 20 add_again || fail "$(</tmp/said)"
-	ask p punch 0 8192
-	ask p write 0 8192 6
-	got right=8192
+	ask p punch 0 4096
+	ask p write 0 2048 6
+	got right=2048
 	evict_all f0
-	ask p check 0 8192 6
-	got right=8192
+	ask p check 0 2048 6
+	got right=2048
 	leave p
 }
 
 add_again()
 {
-	"$empctl" tier add f0 "$addr:32:$port|key=$keys" 2>/tmp/said
+	"$empctl" tier add f0 "$addr:16:$port|key=$keys" 2>/tmp/said
 }
 
 # --- coming and going ------------------------------------------------------------------------
@@ -394,17 +396,17 @@ add_again()
 drained()
 {
 	need_disk
-	donor -m 64
-	donor_region f0 32 16 "$small" "$disk:32:0"
+	donor -m 32
+	donor_region f0 16 8 "$small" "$disk:16:0"
 	agent p /dev/emp/f0
-	ask p write 0 8192 5
+	ask p write 0 2048 5
 	evict_all f0
 	(($(attr f0 tiers/0/used) > 0)) || fail "nothing is on the donor"
 	"$empctl" tier drain f0 "$addr"
 	[ ! -d "$sys/f0/tiers/0" ] || fail "the tier is there"
 	wait_until 5 granted 0 || fail "the donor still holds it"
-	ask p check 0 8192 5
-	got right=8192
+	ask p check 0 2048 5
+	got right=2048
 	leave p
 }
 
@@ -412,15 +414,15 @@ drained()
 overflows()
 {
 	need_disk
-	donor -m 64
-	"$empctl" region create f0 --size 32M --force \
-		--mem "$addr:12:$port|$disk:32:0|dram:8|key=$keys,$small"
+	donor -m 32
+	"$empctl" region create f0 --size 16M --force \
+		--mem "$addr:6:$port|$disk:16:0|dram:8|key=$keys,$small"
 	agent p /dev/emp/f0
-	ask p write 0 8192 5
+	ask p write 0 2048 5
 	evict_all f0
 	wait_until 20 on_both f0 || fail "used $(attr f0 tiers/0/used) and $(attr f0 tiers/1/used)"
-	ask p check 0 8192 5
-	got right=8192
+	ask p check 0 2048 5
+	got right=2048
 	(($(counter f0 demoted) > 0)) || fail "nothing was demoted"
 	leave p
 }
@@ -434,17 +436,17 @@ on_both()	# REGION
 macs_begin_later()
 {
 	need_disk
-	donor -m 64
-	"$empctl" region create f0 --size 32M --force --mem "$disk:32:0|dram:16|$small"
+	donor -m 32
+	"$empctl" region create f0 --size 16M --force --mem "$disk:16:0|dram:8|$small"
 	[[ $(attr f0 flags) != *mac* ]] || fail "flags: $(attr f0 flags)"
 	agent p /dev/emp/f0
-	ask p write 0 8192 5
+	ask p write 0 2048 5
 	evict_all f0
-	"$empctl" tier add f0 "$addr:32:$port|key=$keys"
+	"$empctl" tier add f0 "$addr:16:$port|key=$keys"
 	[[ $(attr f0 flags) == *mac* ]] || fail "flags: $(attr f0 flags)"
 	"$empctl" tier drain f0 0
-	ask p check 0 8192 5
-	got right=8192
+	ask p check 0 2048 5
+	got right=2048
 	(($(counter f0 csum_error) == 0)) || fail "csum_error $(counter f0 csum_error)"
 	leave p
 }
@@ -454,8 +456,8 @@ hundred_connects()
 	local i n
 	n=$(times 100 20)
 	need_disk
-	donor -m 64
-	"$empctl" region create f0 --size 16M --force --mem "$disk:16:0|dram:16|$small"
+	donor -m 32
+	"$empctl" region create f0 --size 16M --force --mem "$disk:16:0|dram:8|$small"
 	for ((i = 0; i < n; i++)); do
 		"$empctl" tier add f0 "$addr:16:$port|key=$keys" >/tmp/id || fail "connect $i"
 		"$empctl" tier remove f0 "$(</tmp/id)" || fail "disconnect $i"
@@ -488,11 +490,15 @@ unloads()
 }
 
 t_begin
-soft_roce && load_rdma || { echo "Bail out! no soft-RoCE"; exit 1; }
+if ! { soft_roce && load_rdma; }; then
+	echo "Bail out! no soft-RoCE"
+	exit 1
+fi
 rdma_at_rest=$(rdma_resources)
 
-for v in small-4k small-2m auto huge; do
-	donor_run "fills_and_reads_back_$v" fills_and_reads_back "${variant[$v]}"
+donor_run fills_and_reads_back_small-4k fills_and_reads_back "${variant[small-4k]}" 16 8
+for v in small-2m auto huge; do
+	donor_run "fills_and_reads_back_$v" fills_and_reads_back "${variant[$v]}" 64 48
 done
 donor_run several_clients several_clients
 donor_run refused refused
@@ -503,8 +509,8 @@ donor_run flipped_bits flipped_bits
 donor_run flipped_bits_without_macs flipped_bits checksum=0
 donor_run killed_reading killed_reading
 donor_run resident_survives resident_survives
-donor_run killed_writing_small killed_writing "$small"
-donor_run killed_writing_2m killed_writing "${variant[small-2m]}"
+donor_run killed_writing_small killed_writing "$small" 16 8
+donor_run killed_writing_2m killed_writing "${variant[small-2m]}" 64 48
 donor_run killed_alone killed_alone
 donor_run stopped_process stopped_process
 donor_run comes_back_empty comes_back_empty

@@ -53,6 +53,9 @@ static const struct good {
 	{ "block=4k,subblock=4K|dram:1", "dram=1M block=4096 subblock=4096" },
 	{ "dram:1,checksum=1,overcommit=on,pinnable=yes,force=0",
 	  "dram=1M checksum=1 overcommit=1 pinnable=1 force=0" },
+	{ "dram:1|checksum=mac", "dram=1M checksum=2" },
+	{ "d:2:7|key=/etc/k:host1", "rdma:d:2M:7 key=/etc/k:host1" },
+	{ "d:2:7,key=none,checksum=0", "rdma:d:2M:7 checksum=0 key=none" },
 	{ "dram:1|pinnable=1|pin_limit=512M", "dram=1M pinnable=1 pin_limit=512M" },
 	{ "dram:1|map=auto|wipe=discard|name=vm0|uid=107|gid=kvm|mode=0640",
 	  "dram=1M map=0 wipe=1 name=vm0 uid=107 gid=kvm mode=640" },
@@ -133,6 +136,8 @@ static const struct bad {
 	{ "dram:1,dram:2", 8, "separated by '|'" },
 	{ "dram:1|blok=4K", 8, "did you mean 'block'" },
 	{ "dram:1|zzzzzz=1", 8, "unknown key 'zzzzzz'" },
+	{ "dram:1|key=", 12, "key= needs a file" },
+	{ "dram:1|checksum=md5", 17, "none of 0, 1, mac" },
 	{ "dram:1|=1", 8, "unknown key" },
 	{ "dram:1|replica=2", 8, "not built yet" },
 	{ "dram:1|block=4K|block=4K", 17, "twice" },
@@ -146,7 +151,7 @@ static const struct bad {
 	{ "dram:1|map=tiny", 12, "none of auto, small, huge" },
 	{ "dram:1|map=huge|block=4K", 8, "needs block=2M" },
 	{ "dram:1|wipe=", 13, "none of none, discard, zero" },
-	{ "dram:1|checksum=2", 17, "neither 1 nor 0" },
+	{ "dram:1|checksum=2", 17, "none of 0, 1, mac" },
 	{ "dram:1|name=", 13, "not a region name" },
 	{ "dram:1|name=VM0", 13, "not a region name" },
 	{ "dram:1|name=-a", 13, "not a region name" },
@@ -217,6 +222,7 @@ static void describe(const struct emp_spec *s, char *out, size_t size)
 	KEY(EMP_KEY_MODE, " mode=%o", s->mode);
 	KEY(EMP_KEY_DEADLINE, " deadline=%u", s->deadline_ms);
 	KEY(EMP_KEY_QUEUE, " queue=%u", s->queue_depth);
+	KEY(EMP_KEY_KEY, " key=%s", s->key);
 #undef KEY
 	memmove(out, out + (*out == ' '), strlen(out) + (*out != ' '));
 }
