@@ -43,7 +43,7 @@ static int dpu_predict_send(struct dpu_rank *rank)
 		return p->error;
 	p->n = 0;
 	p->batches++;
-	p->error = rank->ops->batch(rank, p->cmds, p->got, n);
+	p->error = rank->ops->batch(rank, p->cmds[0], p->got[0], n);
 	for (i = 0; i < n && !p->error; i++) {
 		for (ci = 0; ci < rank->info.nr_cis; ci++) {
 			if (!p->cmds[i][ci] ||

@@ -20,6 +20,7 @@ set -u
 patience=300	# s that a guest may take from one word to the next
 
 t_begin
+# shellcheck disable=SC2119 # it has none
 load_vms || { echo "Bail out! pim_mdev does not load"; exit 1; }
 modprobe kvm_amd
 declare -A guest_pid
@@ -89,10 +90,10 @@ guest_kill()	# NAME
 	reap "${guest_pid[$1]}"
 }
 
-emulate()	# ARGUMENT...: as provide, with pim-emu
+emulate()	# as provide, with pim-emu
 {
 	: >/tmp/provider.out
-	"$top/userspace-tools/build/pim-emu" "$@" >/tmp/provider.out 2>&1 &
+	"$top/userspace-tools/build/pim-emu" >/tmp/provider.out 2>&1 &
 	provider=$!
 	wait_until 60 provider_says ready || fail "pim-emu is not ready: $(</tmp/provider.out)"
 	wait_until 60 no_rank_is scrubbing || fail "ranks stay: $(states)"
