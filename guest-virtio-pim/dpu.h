@@ -25,6 +25,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "dpu_predict.h"
 #include "dpu_rank.h"
 
 #define DPU_RANKS_MAX	4096	/* minor numbers */
@@ -39,15 +40,7 @@ enum dpu_mode {
 	DPU_MODE_SAFE		= 2,
 };
 
-/* What is known of an interface; see dpu_predict.c. */
-struct dpu_predict_ci {
-	u64 structure;		/* the last one committed */
-	u64 last;		/* answer */
-	u8 mask;		/* of DPUs, in the last answer to a write */
-	bool mask_known;
-	bool colour_known;
-};
-
+/* Commands that were answered here; see dpu_predict.c. */
 struct dpu_predict {
 	struct mutex lock;	/* all of it */
 	struct dpu_predict_ci ci[DPU_MAX_CIS];

@@ -9,8 +9,8 @@
  * anything else is asked of the rank, when there are batch_max of them, or
  * DPU_PREDICT_MS after the first.
  *
- * What is predicted is learnt from the provider's own answers. An answer has a
- * colour, which changes from each command of an interface to the next; the mask
+ * What is predicted (dpu_predict.h) is learnt from the provider's own answers. An
+ * answer has a colour, which changes from each command of an interface to the next; the mask
  * of a write is that of the last write, unless a frame of another kind was in
  * between. Whatever is not known is asked. When an answer turns out to be another
  * one, the program has been told something wrong: every call fails from then on,
@@ -31,72 +31,6 @@ static bool predict = true;
 module_param(predict, bool, 0644);
 MODULE_PARM_DESC(predict, "answer writes of IRAM and WRAM at once and send many at a time, of ranks opened later (default Y)");
 
-/* A command's class and, for a frame, what it does. */
-enum dpu_command {
-	DPU_COMMAND_OTHER,
-	DPU_COMMAND_STRUCTURE,
-	DPU_COMMAND_WRITE,
-};
-
-/*
- * The bits 0..11 of a structure say which bytes of a frame (7 of its own, then 5 of
- * the structure) are data; the first that is none is the operation.
- */
-static enum dpu_command dpu_command_of(const struct dpu_predict_ci *ci, u64 cmd)
-{
-	u32 data = ci->structure & 0xfff;
-
-	switch (cmd >> 56) {
-	case 0x11:
-		return DPU_COMMAND_STRUCTURE;
-	case 0x33:
-		if (data == 0x0ff && (ci->structure >> 24 & 0xff) == 0x47)
-			return DPU_COMMAND_WRITE;	/* of IRAM */
-		if (data == 0x3ff && (ci->structure >> 40 & 0xff) == 0x99)
-			return DPU_COMMAND_WRITE;	/* of WRAM */
-	}
-	return DPU_COMMAND_OTHER;
-}
-
-/* What an answer has to agree in: all but the temperature, and a payload of no meaning. */
-static u64 dpu_answer_mask(enum dpu_command kind)
-{
-	return kind == DPU_COMMAND_WRITE ? 0xffff00ff000000ffull : 0xffff00ff00000000ull;
-}
-
-/* The answer to @cmd, or false. */
-static bool dpu_predict_one(const struct dpu_predict_ci *ci, u64 cmd, u64 *answer)
-{
-	enum dpu_command kind = dpu_command_of(ci, cmd);
-
-	if (!ci->colour_known || kind == DPU_COMMAND_OTHER ||
-	    (kind == DPU_COMMAND_WRITE && !ci->mask_known))
-		return false;
-	*answer = (ci->last ^ 0xffull << 48) & 0x00ffff0000000000ull;
-	*answer |= 0xffull << 32;
-	if (kind == DPU_COMMAND_WRITE)
-		*answer |= ci->mask;
-	return true;
-}
-
-/* @cmd was answered (or will be) with @answer. */
-static void dpu_predict_note(struct dpu_predict_ci *ci, u64 cmd, u64 answer)
-{
-	enum dpu_command kind = dpu_command_of(ci, cmd);
-	u8 colour = answer >> 48;
-
-	/* Others may set the colour, and everything else. */
-	ci->colour_known = (cmd >> 56 == 0x11 || cmd >> 56 == 0x33) && !(answer >> 56) &&
-			   (answer >> 32 & 0xff) == 0xff && (colour == 0x00 || colour == 0xff);
-	ci->last = answer;
-	if (kind == DPU_COMMAND_STRUCTURE) {
-		ci->structure = cmd & 0x00ffffffffffffffull;
-	} else {
-		ci->mask_known = kind == DPU_COMMAND_WRITE && ci->colour_known;
-		ci->mask = answer;
-	}
-}
-
 /* --- batches ------------------------------------------------------------------------- */
 
 static int dpu_predict_send(struct dpu_rank *rank)
@@ -109,7 +43,7 @@ static int dpu_predict_send(struct dpu_rank *rank)
 		return p->error;
 	p->n = 0;
 	p->batches++;
-	p->error = rank->ops->batch(rank, p->cmds, p->got, n);
+	p->error = rank->ops->batch(rank, p->cmds[0], p->got[0], n);
 	for (i = 0; i < n && !p->error; i++) {
 		for (ci = 0; ci < rank->info.nr_cis; ci++) {
 			if (!p->cmds[i][ci] ||
@@ -195,6 +129,8 @@ static int dpu_predict_commit_locked(struct dpu_rank *rank, const u64 *cmds, u64
 	for (ci = 0; ci < rank->info.nr_cis; ci++) {
 		if (cmds[ci])
 			dpu_predict_note(&p->ci[ci], cmds[ci], err ? 0 : results[ci]);
+		else if (!err)
+			p->ci[ci].last = results[ci];
 	}
 	return err;
 }

@@ -143,7 +143,8 @@ static bool dpu_info_valid(const struct dpu_rank_info *info)
 	       info->nr_dpus_per_ci >= 1 &&
 	       info->nr_dpus_per_ci <= DPU_MAX_DPUS / DPU_MAX_CIS &&
 	       info->mram_size && info->mram_size % 8 == 0 && info->mram_size <= S32_MAX &&
-	       info->batch_max <= 256 && info->ci_mask && info->rank_index < 255 && info->vpd_bytes <= DPU_VPD_MAX;
+	       info->batch_max <= 256 &&
+	       info->ci_mask && info->rank_index < 255 && info->vpd_bytes <= DPU_VPD_MAX;
 }
 
 /*

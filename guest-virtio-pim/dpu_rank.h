@@ -66,7 +66,8 @@ struct dpu_xfer {
  * @commit: give a command to each control interface (0: none to this one), and
  *	put what they answer into @results (as @update). Both have
  *	DPU_MAX_CIS elements
- * @batch: as @commit, @n sets of commands one after the other, 1 to batch_max.
+ * @batch: as @commit, @n sets of DPU_MAX_CIS commands and results, one set after
+ *	the other, 1 to batch_max.
  *	Optional; see dpu_rank_info.batch_max
  * @update: fetch the current result word of each control interface
  * @write: user memory to MRAM
@@ -77,8 +78,7 @@ struct dpu_rank_ops {
 	int (*open)(struct dpu_rank *rank);
 	void (*release)(struct dpu_rank *rank);
 	int (*commit)(struct dpu_rank *rank, const u64 *cmds, u64 *results);
-	int (*batch)(struct dpu_rank *rank, const u64 (*cmds)[DPU_MAX_CIS],
-		     u64 (*results)[DPU_MAX_CIS], u32 n);
+	int (*batch)(struct dpu_rank *rank, const u64 *cmds, u64 *results, u32 n);
 	int (*update)(struct dpu_rank *rank, u64 *results);
 	int (*write)(struct dpu_rank *rank, const struct dpu_xfer *x);
 	int (*read)(struct dpu_rank *rank, const struct dpu_xfer *x);

@@ -159,14 +159,14 @@ static const struct attribute_group dpu_rank_group = {
 };
 
 /* A counter. */
-#define DPU_STAT_SHOW(_name, _field) DPU_ATTR_SHOW(_name, "%llu", READ_ONCE(rank->_field))
+#define DPU_STAT_SHOW(_name, _value) DPU_ATTR_SHOW(_name, "%llu", _value)
 
-DPU_STAT_SHOW(commits, commits);
-DPU_STAT_SHOW(updates, updates);
-DPU_STAT_SHOW(updates_cached, updates_cached);
-DPU_STAT_SHOW(commits_predicted, predict.predicted);
-DPU_STAT_SHOW(batches, predict.batches);
-DPU_STAT_SHOW(mispredicted, predict.mispredicted);
+DPU_STAT_SHOW(commits, READ_ONCE(rank->commits));
+DPU_STAT_SHOW(updates, READ_ONCE(rank->updates));
+DPU_STAT_SHOW(updates_cached, READ_ONCE(rank->updates_cached));
+DPU_STAT_SHOW(commits_predicted, READ_ONCE(rank->predict.predicted));
+DPU_STAT_SHOW(batches, READ_ONCE(rank->predict.batches));
+DPU_STAT_SHOW(mispredicted, READ_ONCE(rank->predict.mispredicted));
 
 static struct attribute *dpu_rank_stats[] = {
 	&dev_attr_commits.attr,

@@ -34,7 +34,7 @@ struct vpim;
 struct vpim_queue {
 	struct vpim *vp;
 	struct virtqueue *vq;
-	spinlock_t lock;
+	spinlock_t lock;		/* the virtqueue; vp->error while one is added */
 	wait_queue_head_t space;	/* something came back, or vp->error */
 };
 

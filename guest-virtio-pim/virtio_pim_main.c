@@ -98,7 +98,7 @@ static void vpim_config_changed(struct virtio_device *vdev)
 		schedule_work(&vp->scan);
 }
 
-/* --- the driver --------------------------------------------------------------------------------- */
+/* --- the driver ------------------------------------------------------------------------ */
 
 static void vpim_free(struct vpim *vp)
 {

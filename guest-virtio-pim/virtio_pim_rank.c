@@ -109,8 +109,7 @@ static int vpim_commit(struct dpu_rank *dpu, const u64 *cmds, u64 *results)
 	return vpim_words(r, req, results);
 }
 
-static int vpim_batch(struct dpu_rank *dpu, const u64 (*cmds)[DPU_MAX_CIS],
-		      u64 (*results)[DPU_MAX_CIS], u32 n)
+static int vpim_batch(struct dpu_rank *dpu, const u64 *cmds, u64 *results, u32 n)
 {
 	struct vpim_rank *r = dpu_rank_priv(dpu);
 	struct vpim_req *req = vpim_req_new(VIRTIO_PIM_T_COMMIT, r->index, GFP_KERNEL);
@@ -128,13 +127,13 @@ static int vpim_batch(struct dpu_rank *dpu, const u64 (*cmds)[DPU_MAX_CIS],
 		goto put;
 	}
 	for (i = 0; i < words; i++)
-		data[i] = cpu_to_le64(cmds[0][i]);
+		data[i] = cpu_to_le64(cmds[i]);
 	sg_init_one(&out, data, words * sizeof(*data));
 	sg_init_one(&in, data + words, words * sizeof(*data));
 	err = vpim_rank_check(r) ?: vpim_submit(vpim_rank_queue(r), req, &out, &in, true) ?:
 	      vpim_wait(req, true);
 	for (i = 0; i < words && !err; i++)
-		results[0][i] = le64_to_cpu(data[words + i]);
+		results[i] = le64_to_cpu(data[words + i]);
 put:
 	vpim_req_put(req);
 	return err;
@@ -148,7 +147,7 @@ static int vpim_update(struct dpu_rank *dpu, u64 *results)
 	return req ? vpim_words(r, req, results) : -ENOMEM;
 }
 
-/* --- transfers --------------------------------------------------------------------------------- */
+/* --- transfers ------------------------------------------------------------------------- */
 
 /* Where in a transfer the next request begins. */
 struct vpim_cursor {
@@ -286,7 +285,7 @@ const struct dpu_rank_ops vpim_rank_ops = {
 	.read		= vpim_read,
 };
 
-/* --- what it is ----------------------------------------------------------------------------------- */
+/* --- what it is ------------------------------------------------------------------------ */
 
 static int vpim_rank_vpd(struct vpim_rank *r, void *vpd, u32 bytes)
 {

@@ -77,13 +77,16 @@ static int vpim_add(struct vpim_queue *q, struct vpim_req *req, struct scatterli
 int vpim_submit(struct vpim_queue *q, struct vpim_req *req, struct scatterlist *out,
 		struct scatterlist *in, bool killable)
 {
-	int err;
+	int err, killed;
 
 	/* A full queue gives a place back: each request in it is answered. */
-	if (!killable)
+	if (!killable) {
 		wait_event(q->space, (err = vpim_add(q, req, out, in)) != -ENOSPC);
-	else if (wait_event_killable(q->space, (err = vpim_add(q, req, out, in)) != -ENOSPC))
-		err = -EINTR;
+		return err;
+	}
+	killed = wait_event_killable(q->space, (err = vpim_add(q, req, out, in)) != -ENOSPC);
+	if (killed)
+		return -EINTR;
 	return err;
 }
 

@@ -122,24 +122,26 @@ static const struct attribute_group pim_vm_group = {
 };
 
 /* A counter. */
-#define PIM_VM_STAT(_name, _field)							\
+#define PIM_VM_STAT(_name, _value)							\
 static ssize_t _name##_show(struct device *dev, struct device_attribute *attr, char *buf) \
 {											\
-	return sysfs_emit(buf, "%lld\n", atomic64_read(&pim_vm_of(dev)->_field));	\
+	const struct pim_vm *vm = pim_vm_of(dev);					\
+											\
+	return sysfs_emit(buf, "%lld\n", _value);					\
 }											\
 static DEVICE_ATTR_RO(_name)
 
-PIM_VM_STAT(kicks, core.kicks);
-PIM_VM_STAT(requests, core.requests);
-PIM_VM_STAT(interrupts, core.interrupts);
-PIM_VM_STAT(broken, core.broken);
-PIM_VM_STAT(opens, opens);
-PIM_VM_STAT(commits, commits);
-PIM_VM_STAT(updates, updates);
-PIM_VM_STAT(transfers, transfers);
-PIM_VM_STAT(bytes_in, bytes_in);
-PIM_VM_STAT(bytes_out, bytes_out);
-PIM_VM_STAT(errors, errors);
+PIM_VM_STAT(kicks, atomic64_read(&vm->core.kicks));
+PIM_VM_STAT(requests, atomic64_read(&vm->core.requests));
+PIM_VM_STAT(interrupts, atomic64_read(&vm->core.interrupts));
+PIM_VM_STAT(broken, atomic64_read(&vm->core.broken));
+PIM_VM_STAT(opens, atomic64_read(&vm->opens));
+PIM_VM_STAT(commits, atomic64_read(&vm->commits));
+PIM_VM_STAT(updates, atomic64_read(&vm->updates));
+PIM_VM_STAT(transfers, atomic64_read(&vm->transfers));
+PIM_VM_STAT(bytes_in, atomic64_read(&vm->bytes_in));
+PIM_VM_STAT(bytes_out, atomic64_read(&vm->bytes_out));
+PIM_VM_STAT(errors, atomic64_read(&vm->errors));
 
 static struct attribute *pim_vm_stats[] = {
 	&dev_attr_kicks.attr,

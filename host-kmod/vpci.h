@@ -144,7 +144,7 @@ struct vpci_queue {
 };
 
 struct vpci_irq {
-	spinlock_t lock;
+	spinlock_t lock;		/* all of it */
 	struct eventfd_ctx **msix;	/* a vector each */
 	u32 nr_msix;
 	bool msix_on;

@@ -325,7 +325,8 @@ static int vpci_queue_loop(struct vpci_queue *q)
 			/* Empty: the next chain is to wake us, if it was not there already. */
 			if (!vpci_ask_kick(q, false) || !vpci_avail_index(q, &index))
 				return -EINVAL;
-		} while (index != q->next_avail && !READ_ONCE(q->stop) && READ_ONCE(q->dev->master));
+		} while (index != q->next_avail && !READ_ONCE(q->stop) &&
+			 READ_ONCE(q->dev->master));
 	}
 	return err;
 }

@@ -20,6 +20,7 @@ set -u
 patience=300	# s that a guest may take from one word to the next
 
 t_begin
+# shellcheck disable=SC2119 # it has none
 load_vms || { echo "Bail out! pim_mdev does not load"; exit 1; }
 modprobe kvm_amd
 declare -A guest_pid
@@ -89,10 +90,10 @@ guest_kill()	# NAME
 	reap "${guest_pid[$1]}"
 }
 
-emulate()	# ARGUMENT...: as provide, with pim-emu
+emulate()	# as provide, with pim-emu
 {
 	: >/tmp/provider.out
-	"$top/userspace-tools/build/pim-emu" "$@" >/tmp/provider.out 2>&1 &
+	"$top/userspace-tools/build/pim-emu" >/tmp/provider.out 2>&1 &
 	provider=$!
 	wait_until 60 provider_says ready || fail "pim-emu is not ready: $(</tmp/provider.out)"
 	wait_until 60 no_rank_is scrubbing || fail "ranks stay: $(states)"
@@ -145,11 +146,11 @@ programs()
 	vm_add vm0
 	"$top/userspace-tools/build/dpu-as" -o /tmp/vadd.dpu "$top/userspace-tools/pim/examples/vadd.s"
 	guest_start vm0 "sdk /dev/dpu_rank0 >sdk.out || { grep -v '^ok' sdk.out; exit 1; }
-		grep commits sdk.out; echo sequence done
+		grep commits sdk.out; (cd /sys/class/dpu_rank/dpu_rank0/stats; grep . *); echo sequence done
 		vadd make /tmp 2048 &&
 		dpu-run -r /dev/dpu_rank0 -n 64 -s nr_blocks=8 -i a:8192=/tmp/a.%d -i b:8192=/tmp/b.%d \
-			-o sum:8192=/tmp/sum.%d /tmp/vadd.dpu && vadd check /tmp 2048" \
-		--file "$bin/sdk" --file "$bin/vadd" --file "$bin/dpu-run" --file /tmp/vadd.dpu:/tmp/vadd.dpu
+			-o sum:8192=/tmp/sum.%d /bin/vadd.dpu && vadd check /tmp 2048" \
+		--file "$bin/sdk" --file "$bin/vadd" --file "$bin/dpu-run" --file /tmp/vadd.dpu
 	guest_wait vm0
 	report
 	become 0 free

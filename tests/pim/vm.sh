@@ -184,14 +184,18 @@ killed()
 # What is in a rank of somebody else stays; other calls go on.
 fuzz()
 {
-	note "seed $seed"
+	local calls
+
+	calls=$(times 15000)
+	[ -z "${ANNEX_DEBUG:-}" ] || calls=3000
+	note "seed $seed, $calls calls"
 	provide --ranks 2
 	: >/tmp/lease.out
 	"$pimctl" lease run --rank 1 -- sh -c 'echo have; exec sleep 1000' >/tmp/lease.out 2>&1 &
 	wait_until 10 says /tmp/lease.out have
 	"$bin/rank" /dev/dpu_rank1 fill 65536 5
 	vm_add vm0 --ranks 2
-	vm fuzz "$seed" "$([ -n "${ANNEX_DEBUG:-}" ] && echo 3000 || times 15000)"
+	vm fuzz "$seed" "$calls"
 	"$bin/rank" /dev/dpu_rank1 filled 65536 5
 	"$pimctl" --json vm list | grep -E '"(requests|broken|errors|kicks)"' | sed 's/^/# /'
 }

@@ -177,6 +177,8 @@ static bool new_uuid(char *uuid)
 
 int pimctl_vm_add(const struct ax_args *args)
 {
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	const char *name = args->argv[0];
 	char path[PATH_MAX], uuid[UUID], number[24];
 	struct search s = { .name = name };
@@ -186,7 +188,7 @@ int pimctl_vm_add(const struct ax_args *args)
 	if (!pimctl_number(args, "ranks", 1, VIRTIO_PIM_RANKS_MAX, 1, &ranks))
 		return AX_USAGE;
 	if (!name[0] || strlen(name) >= PIM_NAME_LEN ||
-	    name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")])
+	    name[strspn(name, letters)])
 		return ax_usage("'%s' is not a name: up to 31 letters, digits, '.', '_', '-'", name);
 	if (each_vm(is_it, &s) < 0)
 		return AX_FAIL;

@@ -82,9 +82,9 @@ static uint64_t get(uint64_t at, size_t bytes)
 }
 
 #define COMMON(field)	(bar_at + BAR_COMMON + offsetof(struct virtio_pci_common_cfg, field))
-#define FIELD_BYTES(field) sizeof(((struct virtio_pci_common_cfg *)0)->field)
-#define SET(field, v)	put(COMMON(field), v, FIELD_BYTES(field))
-#define GET(field)	get(COMMON(field), FIELD_BYTES(field))
+static const struct virtio_pci_common_cfg layout;
+#define SET(field, v)	put(COMMON(field), v, sizeof(layout.field))
+#define GET(field)	get(COMMON(field), sizeof(layout.field))
 
 static void map(bool on)
 {
