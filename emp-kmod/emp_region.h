@@ -103,7 +103,7 @@ struct emp_region {
 	u32 *csum;		/* xxh64, cut to 32 bits, of a subblock; or NULL */
 	u64 *mac;		/* siphash of a subblock, 0: none; or NULL. See emp_check.c */
 	siphash_key_t mac_key;
-	spinlock_t *lock;
+	spinlock_t *lock;	/* of blocks, hashed: emp_block_lock() */
 	u32 lock_mask;
 	wait_queue_head_t wait[EMP_WAIT_HASH];	/* a fetch or write of a block ended */
 	u64 told[EMP_TOLD];	/* hash of thread and subblock << 32 | jiffies of the telling */

@@ -194,7 +194,8 @@ static bool tier_id(const char *region, const char *text, uint64_t *id)
 		ax_usage("'%s' means %u tiers: give the number (see empctl tier show)", text,
 			 found);
 	else
-		ax_usage("'%s' is neither number nor device of a tier (see empctl tier show)", text);
+		ax_usage("'%s' is neither number nor device of a tier (see empctl tier show)",
+			 text);
 	return false;
 }
 
