@@ -5,9 +5,10 @@
  * Everything here waits with a limit of time, and no longer than the tier is
  * not being closed. The handler of the CM's events only notes what happened.
  *
- * An identifier must not be destroyed while its port is down: the CM's farewell
- * cannot be sent, and soft-RoCE then never connects again. So what is left of a
- * connection waits in the grave until the port is up, or the device goes.
+ * The CM must not say a word while its port is down: what it cannot send keeps
+ * soft-RoCE from ever connecting again. So there is no connect then, and what
+ * is left of a connection waits in the grave until the port is up, or the device
+ * goes: the CM says farewell when an identifier is destroyed.
  */
 #include <linux/delay.h>
 #include <linux/slab.h>
@@ -104,6 +105,13 @@ static int emp_rdma_await(struct emp_rdma_conn *c, enum rdma_cm_event_type want,
 		return emp_rdma_rejected(c);
 	}
 	return -ECONNABORTED;
+}
+
+static bool emp_rdma_port_active(struct rdma_cm_id *id)
+{
+	struct ib_port_attr attr;
+
+	return !ib_query_port(id->device, id->port_num, &attr) && attr.state == IB_PORT_ACTIVE;
 }
 
 static void emp_rdma_next_event(struct emp_rdma_conn *c)
@@ -407,6 +415,9 @@ static int emp_rdma_connect(struct emp_rdma_conn *c, enum annex_donor_kind kind)
 	u32 request;
 	int err;
 
+	/* Not a word of the CM's while the port is down: see above. */
+	if (!emp_rdma_port_active(c->id))
+		return -ENETDOWN;
 	emp_rdma_hello(rd, kind, c->id->qp->qp_num, &hello);
 	/* The answer to a RESUME comes as soon as the connection stands. */
 	request = emp_rdma_ask_begin(rd, ANNEX_DONOR_WELCOME);
@@ -463,11 +474,7 @@ struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_k
 
 static bool emp_rdma_port_down(struct emp_rdma_conn *c)
 {
-	struct ib_port_attr attr;
-
-	return c->connected && !READ_ONCE(c->removed) &&
-	       !ib_query_port(c->id->device, c->id->port_num, &attr) &&
-	       attr.state != IB_PORT_ACTIVE;
+	return c->connected && !READ_ONCE(c->removed) && !emp_rdma_port_active(c->id);
 }
 
 /* Destroy those whose port is up, or all. */

@@ -108,6 +108,7 @@ static bool tier_refused(struct ax_msg *msg, const char *what, int err)
 		break;
 	case EHOSTUNREACH:
 	case ENETUNREACH:
+	case ENETDOWN:
 		why = "the donor's machine cannot be reached";
 		break;
 	case ECONNREFUSED:
