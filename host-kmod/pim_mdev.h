@@ -36,7 +36,7 @@ struct pim_vm_slot {
 struct pim_vm {
 	struct vpci_dev core;		/* the first */
 	struct list_head list;		/* pim_vms */
-	char name[PIM_NAME_LEN];	/* pim_vms_lock */
+	char name[PIM_NAME_LEN];	/* pim_vms_lock, and core.lock to change it */
 	u32 nr_ranks;
 
 	/* From open to close. */

@@ -354,6 +354,7 @@ static int pim_vm_open(struct vpci_dev *core)
 
 	vm->who.uid = from_kuid(&init_user_ns, current_euid());
 	vm->who.pid = task_tgid_nr(current);
+	strscpy(vm->who.name, vm->name, sizeof(vm->who.name));	/* stays while it is open */
 	vm->memcg = get_mem_cgroup_from_mm(current->mm);
 	core->nr_queues = 1 + READ_ONCE(pim_mdev_queues);
 	core->queues = kvcalloc(core->nr_queues, sizeof(*core->queues), GFP_KERNEL_ACCOUNT);

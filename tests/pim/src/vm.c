@@ -521,7 +521,7 @@ static int act_command(char **argv)
 /* A request that is never answered does not keep a reset waiting, nor the end. */
 static int act_stuck(char **argv)
 {
-	uint64_t begin;
+	uint64_t begin, took;
 
 	start(ALL_FEATURES);
 	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
@@ -538,8 +538,9 @@ static int act_stuck(char **argv)
 		EXPECT(!ioctl(device, VFIO_DEVICE_RESET));
 	else
 		close(device);
-	printf("took %llu ms\n", (unsigned long long)(now_ms() - begin));
-	return now_ms() - begin > (uint64_t)atoi(argv[1]);
+	took = now_ms() - begin;
+	printf("took %llu ms\n", (unsigned long long)took);
+	return took > (uint64_t)atoi(argv[1]);
 }
 
 /* INTA: raised until the ISR is read and the VMM has unmasked it. */
