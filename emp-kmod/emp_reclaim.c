@@ -130,6 +130,7 @@ static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, long *
 		spin_unlock_irqrestore(lock, flags);
 		return 0;
 	}
+	emp_wb_rescue(r, b);
 	for (s = first; s < end; s++) {
 		w = r->sub[s];
 		if (!(w & EMP_S_PRESENT))

@@ -127,6 +127,32 @@ static bool emp_span_valid(struct emp_region *r, u32 b, u64 s)
 	return false;
 }
 
+/**
+ * emp_wb_rescue - the tier of block @b may be gone: what of it is in DRAM is only there
+ *
+ * The block is locked. Clean folios become dirty, so that they are not dropped.
+ */
+void emp_wb_rescue(struct emp_region *r, u32 b)
+{
+	u64 s, first = emp_first_sub(r, b);
+	struct emp_bent *e = &r->bent[b];
+	struct emp_tier *t;
+	unsigned long w;
+
+	lockdep_assert_held(emp_block_lock(r, b));
+	t = e->slot == EMP_NO_SLOT ? NULL : emp_tier_of_slot(r, e->slot);
+	if (!t || READ_ONCE(t->state) != EMP_TIER_GONE)
+		return;
+	for (s = first; s < first + emp_subs_per_block(r); s += emp_span(r, b)) {
+		w = r->sub[s];
+		if (w & EMP_S_PRESENT && w & EMP_S_UPTODATE && !(w & (EMP_S_DIRTY | EMP_S_WB)) &&
+		    emp_span_valid(r, b, s)) {
+			emp_mark_dirty(r, b, s, &w);
+			r->sub[s] = w;
+		}
+	}
+}
+
 /* One request less for the folio at @s; @len bytes from @off were written, or not. */
 static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int err)
 {

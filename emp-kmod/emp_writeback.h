@@ -22,6 +22,7 @@ struct emp_wb {
 };
 
 void emp_mark_dirty(struct emp_region *r, u32 b, u64 s, unsigned long *w);
+void emp_wb_rescue(struct emp_region *r, u32 b);
 void emp_wb_block(struct emp_wb *wb, u32 b);
 void emp_wb_flush(struct emp_wb *wb);
 struct folio *emp_try_free(struct emp_region *r, u32 b, u64 s);

@@ -61,7 +61,7 @@ donor()
 {
 	"${DONOR:-$top_donor}" -s "$donor_control" -k "$keys" -v -o slab=2M "$@" >>"$donor_log" 2>&1 &
 	donor_pid=$!
-	wait_until 20 donor_serves || fail "the donor does not serve: $(tail -n 3 "$donor_log")"
+	wait_until 60 donor_serves || fail "the donor does not serve: $(tail -n 3 "$donor_log")"
 }
 
 donor_serves()
