@@ -680,7 +680,9 @@ static int act_fuzz(char **argv)
 
 	state = strtoull(argv[0], NULL, 0) * 2654435761u + 88172645463325252ull;
 	for (uint32_t n = 0; n < calls; n++) {
-		if (n % 400 == 0) {	/* whatever happened: it works after a reset */
+		/* Whatever happened: it works after a reset. */
+		if (n % 400 == 0 ||
+		    (n % 16 == 0 && GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
 			set_irqs(VFIO_PCI_INTX_IRQ_INDEX,
 				 VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0, NULL);
 			start(ALL_FEATURES);
