@@ -203,7 +203,7 @@ tool_qemu()
 	refused 'no such|No such' qemu -m 64M --mem-path "dram:32|/dev/nothing:64:0"
 	refused 'mounted|in use|busy' "$empqemu" --force qemu-system-x86_64 -m 64M \
 		--mem-path "dram:48|$mounted:64:0"
-	refused 'not built' qemu -m 64M --mem-path "dram:48|10.0.0.1:64:1"
+	refused 'not there' qemu -m 64M --mem-path "dram:48|10.0.0.1:64:1|key=none"
 	refused 'cannot run|No such' "$empqemu" no-such-qemu -m 64M --mem-path "dram:64"
 	refused 'name' "$empqemu" --name BAD qemu-system-x86_64 -m 64M --mem-path "dram:64"
 	refused 'size|-m|RAM' qemu -m x --mem-path "dram:64"
