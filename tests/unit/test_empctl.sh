@@ -171,7 +171,7 @@ result $? "region set writes nothing when one key is wrong"
 run 0 tier set vm0 0 deadline_ms=20000 && [ "$(cat "$EMP_SYSFS/vm0/tiers/0/deadline_ms")" = 20000 ]
 result $? "tier set"
 says "tier remove: timeout too long" 2 'not a number from 1 to 86400' tier remove vm0 0 --timeout 86401
-says "tier set of no number" 2 'not the number of a tier' tier set vm0 x deadline_ms=1
+says "tier set of no number" 2 'neither number nor device of a tier' tier set vm0 x deadline_ms=1
 
 # rates: 100 fetches, 10 MB read and 20 evictions between two tables
 fake_region
@@ -229,7 +229,7 @@ says "create: bad size" 2 'not a size' region create r0 --size 1.5G --mem dram:1
 says "create: bad spec" 2 'column 6: dram size is not a number' region create r0 --size 1G --mem dram:x
 says "create: name twice" 2 'in the spec' region create r0 --size 1G --mem 'dram:1024|name=r1'
 says "create: tiers too small" 1 'do not hold the region' region create r0 --size 1G --mem dram:512
-says "create: RDMA donor without a key" 1 '/no-such-keys: No such file' region create r0 --size 1G \
+says "create: RDMA donor without a key" 1 '/no-such-keys: No such file|module is not loaded' region create r0 --size 1G \
 	--mem 'dram:512|10.0.0.1:1024:1|key=/no-such-keys'
 says "tier add: dram" 2 'dram is no tier' tier add vm0 dram:5
 says "tier add: no device" 1 'no-such-device: no such device|module is not loaded' tier add vm0 /dev/no-such-device:5:0
