@@ -189,7 +189,8 @@ int pimctl_vm_add(const struct ax_args *args)
 		return AX_USAGE;
 	if (!name[0] || strlen(name) >= PIM_NAME_LEN ||
 	    name[strspn(name, letters)])
-		return ax_usage("'%s' is not a name: up to 31 letters, digits, '.', '_', '-'", name);
+		return ax_usage("'%s' is not a name: up to 31 letters, digits, '.', '_', '-'",
+				name);
 	if (each_vm(is_it, &s) < 0)
 		return AX_FAIL;
 	if (s.found)
