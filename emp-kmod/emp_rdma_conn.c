@@ -186,6 +186,9 @@ static void emp_rdma_sent(struct ib_cq *cq, struct ib_wc *wc)
 
 /**
  * emp_rdma_conn_send - send a message; any context
+ * @c: connection
+ * @msg: encoded
+ * @len: its bytes
  *
  * Return: whether it is on its way. As many as may be under way are: then the
  * other side is slow, and what is sent without being asked for can be left out.

@@ -128,7 +128,9 @@ static bool emp_span_valid(struct emp_region *r, u32 b, u64 s)
 }
 
 /**
- * emp_wb_rescue - the tier of block @b may be gone: what of it is in DRAM is only there
+ * emp_wb_rescue - a block's tier may be gone: what of it is in DRAM is only there
+ * @r: region
+ * @b: block
  *
  * The block is locked. Clean folios become dirty, so that they are not dropped.
  */

@@ -116,15 +116,15 @@ static struct vpim *vpim_alloc(struct virtio_device *vdev)
 		return ERR_PTR(-ENOMEM);
 	vp->vdev = vdev;
 	INIT_WORK(&vp->scan, vpim_scan);
-	virtio_cread(vdev, struct virtio_pim_config, nr_ranks, &vp->nr_ranks);
-	virtio_cread(vdev, struct virtio_pim_config, nr_request_queues, &vp->nr_queues);
+	virtio_cread_le(vdev, struct virtio_pim_config, nr_ranks, &vp->nr_ranks);
+	virtio_cread_le(vdev, struct virtio_pim_config, nr_request_queues, &vp->nr_queues);
 	if (!vp->nr_ranks || vp->nr_ranks > VIRTIO_PIM_RANKS_MAX || !vp->nr_queues) {
 		dev_err(&vdev->dev, "%u ranks, %u queues\n", vp->nr_ranks, vp->nr_queues);
 		kfree(vp);
 		return ERR_PTR(-EINVAL);
 	}
 	if (virtio_has_feature(vdev, VIRTIO_PIM_F_BATCH))
-		virtio_cread(vdev, struct virtio_pim_config, batch_max, &vp->batch_max);
+		virtio_cread_le(vdev, struct virtio_pim_config, batch_max, &vp->batch_max);
 	vp->batch_max = min_t(u32, vp->batch_max, VIRTIO_PIM_BATCH_MAX);
 	vp->nr_queues = min3(vp->nr_queues, (u32)VPIM_QUEUES_MAX,
 			     max(vp->nr_ranks, num_possible_cpus()));
