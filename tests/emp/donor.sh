@@ -198,7 +198,7 @@ killed_reading()
 	((right + bus == 2560)) || fail "$answer"
 	((ms < 8000 * slowness)) || fail "an access took $ms ms"
 	is_lost f0
-	ask p check 2048 1024 5
+	ask p check 0 3072 5		# 2048 at most were in DRAM, however late it died
 	((wrong == 0 && bad_bus == 0 && bus > 0)) || fail "$answer"
 	((ms < 3000 * slowness)) || fail "an access took $ms ms"
 	# What is lost is lost until it is written anew; the rest of the region goes on.
