@@ -44,6 +44,8 @@ static int dpu_predict_send(struct dpu_rank *rank)
 	p->n = 0;
 	p->batches++;
 	p->error = rank->ops->batch(rank, p->cmds[0], p->got[0], n);
+	if (p->error == -EINTR)
+		p->error = -EIO;	/* who was killed knows; others see what it means to them */
 	for (i = 0; i < n && !p->error; i++) {
 		for (ci = 0; ci < rank->info.nr_cis; ci++) {
 			if (!p->cmds[i][ci] ||

@@ -58,6 +58,7 @@ struct vpim {
 	struct vpim_rank *ranks;
 	struct vpim_queue *queues;	/* [0] is the control queue */
 	struct work_struct scan;	/* look for ranks */
+	struct work_struct failed;	/* the device asked for a reset */
 	atomic_t next_queue;
 };
 

@@ -53,8 +53,26 @@ static void vpim_stop(struct vpim *vp, int error)
 {
 	vpim_fail(vp, error);
 	virtio_reset_device(vp->vdev);
+	cancel_work_sync(&vp->failed);
 	vpim_drain(vp);
 	cancel_work_sync(&vp->scan);
+}
+
+/*
+ * The device gave up a queue, or all. It answers nothing of what it had, and
+ * nobody can take that back but by a reset: so there is one at once, and all
+ * calls fail from then on.
+ */
+static void vpim_failed(struct work_struct *work)
+{
+	struct vpim *vp = container_of(work, struct vpim, failed);
+
+	if (READ_ONCE(vp->error))
+		return;		/* somebody else is at it */
+	dev_err(&vp->vdev->dev, "the device has failed: unbind and bind its driver\n");
+	vpim_fail(vp, -EIO);
+	virtio_reset_device(vp->vdev);
+	vpim_drain(vp);
 }
 
 /* --- ranks ---------------------------------------------------------------------------------- */
@@ -92,9 +110,11 @@ static void vpim_config_changed(struct virtio_device *vdev)
 {
 	struct vpim *vp = vdev->priv;
 
+	if (READ_ONCE(vp->error))
+		return;
 	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
-		dev_err(&vdev->dev, "the device has failed: unbind and bind its driver\n");
-	else if (!READ_ONCE(vp->error))
+		schedule_work(&vp->failed);
+	else
 		schedule_work(&vp->scan);
 }
 
@@ -116,6 +136,7 @@ static struct vpim *vpim_alloc(struct virtio_device *vdev)
 		return ERR_PTR(-ENOMEM);
 	vp->vdev = vdev;
 	INIT_WORK(&vp->scan, vpim_scan);
+	INIT_WORK(&vp->failed, vpim_failed);
 	virtio_cread_le(vdev, struct virtio_pim_config, nr_ranks, &vp->nr_ranks);
 	virtio_cread_le(vdev, struct virtio_pim_config, nr_request_queues, &vp->nr_queues);
 	if (!vp->nr_ranks || vp->nr_ranks > VIRTIO_PIM_RANKS_MAX || !vp->nr_queues) {

@@ -48,6 +48,7 @@ static int vpim_add(struct vpim_queue *q, struct vpim_req *req, struct scatterli
 	bool kick;
 	int err;
 
+	*vpim_req_status(req) = U8_MAX;		/* no answer is no success */
 	sg_init_one(&head, &req->out, req->out_bytes);
 	sg_init_one(&tail, &req->in, req->in_bytes + 1);
 	sgs[n++] = &head;
