@@ -199,7 +199,7 @@ int emp_rdma_grants(struct emp_rdma_conn *c, u64 bytes)
 
 	if (want > U32_MAX / 2)
 		return -EINVAL;
-	rd->grant = kvcalloc(want, sizeof(*rd->grant), GFP_KERNEL_ACCOUNT);
+	rd->grant = kvcalloc(want, sizeof(*rd->grant), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!rd->grant)
 		return -ENOMEM;
 	while (rd->nr_grants < want) {

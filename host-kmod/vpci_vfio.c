@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The device as the VMM sees it: VFIO's calls. */
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/pci_regs.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -102,7 +103,7 @@ static bool vpci_notify(struct vpci_dev *dev, u32 index, u64 offset)
 	if (index != VFIO_PCI_BAR0_REGION_INDEX || offset < VPCI_BAR_NOTIFY ||
 	    queue >= dev->nr_queues)
 		return false;
-	vpci_queue_kick(&dev->queues[queue]);
+	vpci_queue_kick(&dev->queues[array_index_nospec(queue, dev->nr_queues)]);
 	return true;
 }
 
