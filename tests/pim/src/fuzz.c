@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,9 @@ static void fuzz_arbiter(int fd)
 		u.lease.expire_ms = rnd() % 50;
 		bend(&u, sizeof(u.lease), 4);
 		u.lease.timeout_ms = u.lease.timeout_ms % 20 + 1;
+		/* A size before it leaves it out, which is for ever: who has the rank may be us. */
+		if (u.lease.size < offsetof(struct pim_lease_req, expire_ms))
+			u.lease.flags |= PIM_LEASE_F_NOWAIT;
 		ret = call(fd, PIM_IOC_LEASE, &u, "lease", more);
 		if (ret < 0)
 			break;
