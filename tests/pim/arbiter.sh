@@ -309,6 +309,34 @@ tools()
 	done
 }
 
+# What pimctl top makes of a moment in which one works and another waits.
+live()
+{
+	provide
+	start_client until EIO
+	wait_until 10 says /tmp/client.out working
+	lease_as 1001 /tmp/a
+	wait_until 10 waiting 1001 1
+	"$pimctl" top --batch --interval 0.5 --count 2 >/tmp/top
+	[ "$(grep -c 'ranks: 1, 1 leased; waiting: 1, 1 of uid 1001$' /tmp/top)" = 2 ] || fail "$(</tmp/top)"
+	grep -qE '^   0 leased +[1-9][0-9.]* +[1-9][0-9]* .* rank\[[0-9]+\] \(uid 0\)$' /tmp/top || fail "$(</tmp/top)"
+	"$pimctl" --json top --interval 0.5 --count 1 | python3 -c '
+import json, sys
+t = json.load(sys.stdin)
+rank = t["ranks"][0]
+assert t["waiting"] == 1 and rank["state"] == "leased", t
+assert 0 < rank["busy_percent"] <= 100 and rank["commands_per_s"] > 0, t' || fail "JSON"
+	# the same in a window; on a terminal that nobody knows as plain text
+	TERM=xterm script -qec "$pimctl top --count 1 --interval 0.3" /tmp/window </dev/null >/dev/null
+	grep -q $'\e\\[?1049h.*ranks: 1, 1 leased' /tmp/window || fail "window: $(cat -v /tmp/window)"
+	TERM=nonesuch script -qec "$pimctl top --count 1 --interval 0.3" /tmp/window </dev/null >/dev/null
+	grep -q '^[0-9:]* ranks: 1, 1 leased' /tmp/window || fail "no window: $(cat -v /tmp/window)"
+	kill "$!"
+	reap "$!"
+	wait_until 10 waiting 1001 0
+	"$pimctl" top --batch --interval 0.1 --count 1 | grep -q 'waiting: 0$'
+}
+
 t_run run run_and_status
 t_run shared shared
 t_run outlived outlived
@@ -323,4 +351,5 @@ t_run kills kills
 t_run events events
 t_run counted counted
 t_run tools tools
+t_run top live
 t_end
