@@ -8,6 +8,7 @@
 # DESTDIR= prefix of everything that install writes
 # T=       tests to run, a glob over names as they are printed
 # B=       bench to run
+# PIM=1    the demonstration of processing in memory
 # J=       tests to run at once (default 1: each takes two processors; with
 #          check-debug one a processor)
 
@@ -63,14 +64,14 @@ soak: setup ## the tests with much longer loops
 	@ANNEX_SOAK=1 tests/run $(J:%=--jobs %)
 
 .PHONY: bench
-bench: setup ## measurements (B=emp or hypersio), into build/bench/
+bench: setup ## measurements (B=emp, hypersio or pim), into build/bench/
 	+@scripts/build-tests 6.12
 	@bench/run $(B)
 
 .PHONY: demo
-demo: setup ## the main job, live, in the lab; picture and summary in build/demo/
+demo: setup ## the main job, live, in the lab; picture and summary in build/demo/ (PIM=1: ranks in guests)
 	+@scripts/build-tests 6.12
-	@tests/demo/run
+	@tests/demo/$(if $(filter-out 0,$(PIM)),pim,run)
 
 .PHONY: lint
 lint: setup ## checkpatch, sparse, cppcheck, shellcheck, man pages, house rules
