@@ -142,6 +142,12 @@ static void busy_tests(void)
 {
 	char *text;
 
+	ranks[1][0].st.offline = 0;
+	ranks[1][0].st.kept = 1;
+	text = table(&tops[0], &tops[1]);
+	ok(has(text, "0 free+ 0.0") && has(text, "+ kept for its last owner") && !has(text, "* offline"),
+	   "a free one that is kept");
+	free(text);
 	/* under way while one looks: the clocks may differ by a little */
 	ranks[1][1].st.busy_ns = 3100000000;
 	text = table(&tops[0], &tops[1]);

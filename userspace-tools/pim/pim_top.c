@@ -108,14 +108,14 @@ static void rank_line(FILE *out, const struct pim_top_rank *rank, const struct r
 		snprintf(owner, sizeof(owner), "%s[%u] (uid %u)", st->owner_comm, st->owner_pid,
 			 st->owner_uid);
 	fprintf(out, "%4u %-9s%s %6.1f %9.0f %9.1f %9.1f %10s %8llu  %s\n", st->id,
-		pim_state_name(st->state), st->offline ? "*" : " ", r->busy, r->commands,
+		pim_state_name(st->state), st->offline ? "*" : st->kept ? "+" : " ", r->busy, r->commands,
 		r->in / 1e6, r->out / 1e6, ax_human_size(st->mram_used, used),
 		(unsigned long long)rank->leases, owner);
 }
 
 void pim_top_print(FILE *out, const struct pim_top *before, const struct pim_top *after)
 {
-	bool offline = false;
+	bool offline = false, kept = false;
 
 	summary(out, after);
 	fprintf(out, "%4s %-10s %6s %9s %9s %9s %10s %8s  %s\n", "RANK", "STATE", "BUSY %",
@@ -125,9 +125,12 @@ void pim_top_print(FILE *out, const struct pim_top *before, const struct pim_top
 
 		rank_line(out, &after->ranks[i], &r);
 		offline |= after->ranks[i].st.offline;
+		kept |= after->ranks[i].st.kept && !after->ranks[i].st.offline;
 	}
 	if (offline)
 		fprintf(out, "     * offline\n");
+	if (kept)
+		fprintf(out, "     + kept for its last owner\n");
 	if (!after->nr_vms)
 		return;
 	fprintf(out, "%-20s %5s %-12s %9s %9s %9s %9s\n", "MACHINE", "RANKS", "HAS", "REQUEST/S",
@@ -149,9 +152,9 @@ void pim_top_print(FILE *out, const struct pim_top *before, const struct pim_top
 static json_t *rank_json(const struct pim_top_rank *rank, const struct rates *r)
 {
 	const struct pim_rank_state *st = &rank->st;
-	json_t *o = json_pack("{s:I, s:s, s:b, s:f, s:f, s:f, s:f, s:I, s:I, s:f}",
+	json_t *o = json_pack("{s:I, s:s, s:b, s:b, s:f, s:f, s:f, s:f, s:I, s:I, s:f}",
 			      "rank", (json_int_t)st->id, "state", pim_state_name(st->state),
-			      "offline", (int)st->offline, "busy_percent", r->busy,
+			      "offline", (int)st->offline, "kept", (int)st->kept, "busy_percent", r->busy,
 			      "commands_per_s", r->commands, "in_bytes_per_s", r->in,
 			      "out_bytes_per_s", r->out, "mram_used", (json_int_t)st->mram_used,
 			      "leases", (json_int_t)rank->leases, "leases_per_s", r->leases);
