@@ -43,6 +43,10 @@ uninstall: ## remove what install wrote
 dkms-install: tools ## tools, and the modules by DKMS: rebuilt on every kernel update
 	+@scripts/dkms-install
 
+.PHONY: dkms-install-guest
+dkms-install-guest: ## only the modules of a guest with ranks, by DKMS
+	+@scripts/dkms-install-guest
+
 .PHONY: setup
 setup: ## install what development, tests and demo need (Debian 12)
 	@scripts/setup
@@ -96,4 +100,4 @@ clean: ## remove everything that was built
 help: ## this list
 	@echo "usage: make [TARGET] [KVER=RELEASE] [T=GLOB] [B=NAME]"; echo
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | \
-		while IFS=$$'\t' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
+		while IFS=$$'\t' read -r t d; do printf '  %-18s %s\n' "$$t" "$$d"; done
