@@ -63,7 +63,7 @@ soak: setup ## the tests with much longer loops
 	@ANNEX_SOAK=1 tests/run $(J:%=--jobs %)
 
 .PHONY: bench
-bench: setup ## measurements (B=emp or hypersio), into build/bench/
+bench: setup ## measurements (B=emp, donor, hypersio or pim), into build/bench/
 	+@scripts/build-tests 6.12
 	@bench/run $(B)
 
