@@ -68,9 +68,9 @@ bench: setup ## measurements (B=emp, donor, hypersio or pim), into build/bench/
 	@bench/run $(B)
 
 .PHONY: demo
-demo: setup ## the main job, live, in the lab; picture and summary in build/demo/
+demo: setup ## the main job, live, in the lab; picture and summary in build/demo/ (DONOR=1: with a donor that dies)
 	+@scripts/build-tests 6.12
-	@tests/demo/run
+	@tests/demo/run $(DONOR:%=--donor)
 
 .PHONY: lint
 lint: setup ## checkpatch, sparse, cppcheck, shellcheck, man pages, house rules
