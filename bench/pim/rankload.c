@@ -142,9 +142,13 @@ static uint64_t times(void (*step)(void), size_t n)
 	return median;
 }
 
-static uint64_t step(const char *word, size_t n)
+static const struct {
+	const char *word;
+	void (*step)(void);
+} repeated[] = { { "small", small }, { "commit", commit }, { "block", serial } };
+
+static void once(const char *word, size_t n)
 {
-	uint64_t start = now();
 	struct ax_msg msg;
 
 	if (!strcmp(word, "open")) {
@@ -162,15 +166,21 @@ static uint64_t step(const char *word, size_t n)
 		do_wait();
 	} else if (!strcmp(word, "write") || !strcmp(word, "read")) {
 		transfer(word[0] == 'w', n);
-	} else if (!strcmp(word, "small")) {
-		return times(small, n);
-	} else if (!strcmp(word, "commit")) {
-		return times(commit, n);
-	} else if (!strcmp(word, "block")) {
-		return times(serial, n);
 	} else {
 		die("no such step");
 	}
+}
+
+static uint64_t step(const char *word, size_t n)
+{
+	uint64_t start;
+
+	for (size_t i = 0; i < sizeof(repeated) / sizeof(repeated[0]); i++) {
+		if (!strcmp(word, repeated[i].word))
+			return times(repeated[i].step, n);
+	}
+	start = now();
+	once(word, n);
 	return now() - start;
 }
 

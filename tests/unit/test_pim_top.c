@@ -99,7 +99,8 @@ static void text_tests(void)
 {
 	char *text = table(&tops[0], &tops[1]), *first = table(&(struct pim_top){ 0 }, &tops[1]);
 
-	ok(has(text, "ranks: 3, 1 free, 1 leased, 1 scrubbing; waiting: 3, 2 of uid 107, 1 of uid 1000"),
+	ok(has(text, "ranks: 3, 1 free, 1 leased, 1 scrubbing; "
+		     "waiting: 3, 2 of uid 107, 1 of uid 1000"),
 	   "the summary");
 	ok(has(text, "2 leased 50.0 250 4.0 2.0"), "rates of a rank");
 	ok(strstr(text, "       9  vm0 (uid 107)\n"), "its leases and its owner, a machine");
@@ -145,8 +146,8 @@ static void busy_tests(void)
 	ranks[1][0].st.offline = 0;
 	ranks[1][0].st.kept = 1;
 	text = table(&tops[0], &tops[1]);
-	ok(has(text, "0 free+ 0.0") && has(text, "+ kept for its last owner") && !has(text, "* offline"),
-	   "a free one that is kept");
+	ok(has(text, "0 free+ 0.0") && has(text, "+ kept for its last owner") &&
+	   !has(text, "* offline"), "a free one that is kept");
 	free(text);
 	/* under way while one looks: the clocks may differ by a little */
 	ranks[1][1].st.busy_ns = 3100000000;

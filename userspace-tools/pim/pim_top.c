@@ -100,6 +100,7 @@ static void summary(FILE *out, const struct pim_top *top)
 static void rank_line(FILE *out, const struct pim_top_rank *rank, const struct rates *r)
 {
 	const struct pim_rank_state *st = &rank->st;
+	const char *mark = st->offline ? "*" : st->kept ? "+" : " ";
 	char owner[96] = "-", used[AX_HUMAN];
 
 	if (st->owner_kind == PIM_OWNER_VM)
@@ -108,7 +109,7 @@ static void rank_line(FILE *out, const struct pim_top_rank *rank, const struct r
 		snprintf(owner, sizeof(owner), "%s[%u] (uid %u)", st->owner_comm, st->owner_pid,
 			 st->owner_uid);
 	fprintf(out, "%4u %-9s%s %6.1f %9.0f %9.1f %9.1f %10s %8llu  %s\n", st->id,
-		pim_state_name(st->state), st->offline ? "*" : st->kept ? "+" : " ", r->busy, r->commands,
+		pim_state_name(st->state), mark, r->busy, r->commands,
 		r->in / 1e6, r->out / 1e6, ax_human_size(st->mram_used, used),
 		(unsigned long long)rank->leases, owner);
 }
@@ -154,7 +155,8 @@ static json_t *rank_json(const struct pim_top_rank *rank, const struct rates *r)
 	const struct pim_rank_state *st = &rank->st;
 	json_t *o = json_pack("{s:I, s:s, s:b, s:b, s:f, s:f, s:f, s:f, s:I, s:I, s:f}",
 			      "rank", (json_int_t)st->id, "state", pim_state_name(st->state),
-			      "offline", (int)st->offline, "kept", (int)st->kept, "busy_percent", r->busy,
+			      "offline", (int)st->offline, "kept", (int)st->kept,
+			      "busy_percent", r->busy,
 			      "commands_per_s", r->commands, "in_bytes_per_s", r->in,
 			      "out_bytes_per_s", r->out, "mram_used", (json_int_t)st->mram_used,
 			      "leases", (json_int_t)rank->leases, "leases_per_s", r->leases);
@@ -165,6 +167,26 @@ static json_t *rank_json(const struct pim_top_rank *rank, const struct rates *r)
 						    "owner", st->owner_comm, "owner_uid",
 						    (json_int_t)st->owner_uid, "owner_pid",
 						    (json_int_t)st->owner_pid));
+	return o;
+}
+
+static json_t *vm_json(const struct pim_top *before, const struct pim_top *after,
+		       const struct pimctl_vm *vm)
+{
+	static const struct {
+		const char *name;
+		int counter;
+	} rates[] = {
+		{ "requests_per_s", PIMCTL_VM_REQUESTS }, { "commits_per_s", PIMCTL_VM_COMMITS },
+		{ "updates_per_s", PIMCTL_VM_UPDATES }, { "kicks_per_s", PIMCTL_VM_KICKS },
+		{ "interrupts_per_s", PIMCTL_VM_INTERRUPTS },
+	};
+	json_t *o = json_pack("{s:s, s:b, s:s}", "name", vm->name, "opened", vm->opened,
+			      "leases", vm->leases);
+
+	for (size_t i = 0; o && i < sizeof(rates) / sizeof(rates[0]); i++)
+		json_object_set_new(o, rates[i].name,
+				    json_real(vm_rate(before, after, vm, rates[i].counter)));
 	return o;
 }
 
@@ -185,17 +207,8 @@ json_t *pim_top_json(const struct pim_top *before, const struct pim_top *after)
 							(json_int_t)st->ranks, "waiting",
 							(json_int_t)st->waiting));
 	}
-	for (uint32_t i = 0; i < after->nr_vms; i++) {
-		const struct pimctl_vm *vm = &after->vms[i];
-
-		json_array_append_new(vms, json_pack("{s:s, s:b, s:s, s:f, s:f, s:f, s:f, s:f}",
-			"name", vm->name, "opened", vm->opened, "leases", vm->leases,
-			"requests_per_s", vm_rate(before, after, vm, PIMCTL_VM_REQUESTS),
-			"commits_per_s", vm_rate(before, after, vm, PIMCTL_VM_COMMITS),
-			"updates_per_s", vm_rate(before, after, vm, PIMCTL_VM_UPDATES),
-			"kicks_per_s", vm_rate(before, after, vm, PIMCTL_VM_KICKS),
-			"interrupts_per_s", vm_rate(before, after, vm, PIMCTL_VM_INTERRUPTS)));
-	}
+	for (uint32_t i = 0; i < after->nr_vms; i++)
+		json_array_append_new(vms, vm_json(before, after, &after->vms[i]));
 	/* takes the arrays, also when it fails */
 	return json_pack("{s:f, s:I, s:o, s:o, s:o}", "seconds", after->time - before->time,
 			 "waiting", (json_int_t)waiting(after), "ranks", ranks, "owners", owners,

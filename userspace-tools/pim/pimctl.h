@@ -46,8 +46,13 @@ struct pimctl_vm {
 
 /* The names of the counters; those that a table of figures needs have a number. */
 extern const char *const pimctl_vm_counters[PIMCTL_VM_COUNTERS];
-enum { PIMCTL_VM_KICKS = 0, PIMCTL_VM_REQUESTS = 1, PIMCTL_VM_INTERRUPTS = 2,
-       PIMCTL_VM_COMMITS = 5, PIMCTL_VM_UPDATES = 6 };
+enum {
+	PIMCTL_VM_KICKS = 0,
+	PIMCTL_VM_REQUESTS = 1,
+	PIMCTL_VM_INTERRUPTS = 2,
+	PIMCTL_VM_COMMITS = 5,
+	PIMCTL_VM_UPDATES = 6,
+};
 
 /* Each machine; @see returns true to end. How many there were, or -1. */
 int pimctl_each_vm(bool (*see)(const struct pimctl_vm *vm, void *arg), void *arg);

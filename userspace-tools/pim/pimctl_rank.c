@@ -62,8 +62,9 @@ static void rank_line(const struct pim_rank_state *st)
 			 st->owner_pid);
 	snprintf(dpus, sizeof(dpus), "%ux%u", st->nr_cis, st->nr_dpus_per_ci);
 	printf("%4u %-9s%-8s %5s %10s %-14s %-12s %s\n", st->id, pim_state_name(st->state),
-	       st->offline ? " offline" : st->kept ? " kept" : "", dpus, ax_human_size(st->mram_used, used),
-	       local_name(st, local), st->provider_pid ? st->provider : "-", owner);
+	       st->offline ? " offline" : st->kept ? " kept" : "", dpus,
+	       ax_human_size(st->mram_used, used), local_name(st, local),
+	       st->provider_pid ? st->provider : "-", owner);
 }
 
 static void rank_text(const struct pim_rank_state *st)
