@@ -141,7 +141,8 @@ static uint32_t find_stuck(bool (*ease)(const struct walk_state *s))
 	return stuck < nodes ? stuck : UINT32_MAX;
 }
 
-const char *walk_all(const struct walk_state *first, const char *(*steps)(const struct walk_state *s),
+const char *walk_all(const struct walk_state *first,
+		     const char *(*steps)(const struct walk_state *s),
 		     bool (*ease)(const struct walk_state *s), uint32_t *at)
 {
 	const char *wrong;
@@ -153,6 +154,7 @@ const char *walk_all(const struct walk_state *first, const char *(*steps)(const 
 		wrong = steps(&s);
 		if (wrong) {
 			*at = here;
+			/* cppcheck-suppress returnDanglingLifetime ; a literal */
 			return wrong;
 		}
 	}

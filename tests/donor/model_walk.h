@@ -43,7 +43,8 @@ void walk_reach(const struct walk_state *to, const char *text, uint8_t block, un
  * Return: what is wrong; "stuck": from @at no state at ease can be reached;
  * NULL: nothing. Ends the program when there is no memory.
  */
-const char *walk_all(const struct walk_state *first, const char *(*steps)(const struct walk_state *s),
+const char *walk_all(const struct walk_state *first,
+		     const char *(*steps)(const struct walk_state *s),
 		     bool (*ease)(const struct walk_state *s), uint32_t *at);
 
 /** walk_print - the way to state @at, a line a step; @show: says what is in a state, or NULL */

@@ -155,7 +155,7 @@ static bool fifo(void)
 		if (in == out || hs_rng_below(&rng, 100) < (i / 1000 % 2 ? 70 : 45)) {
 			if (hs_queue_reserve(&q, true, in - out + 1))
 				return because("out of memory");
-			if (hs_queue_push(&q, true, 1000 - in % 7, in) != (in == out))
+			if (hs_queue_push(&q, true, 1000 - in % 7, in) == (in != out))
 				ok = because("push %u: whether it is the next one is wrong", in);
 			in++;
 		} else {
