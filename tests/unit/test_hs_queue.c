@@ -153,9 +153,11 @@ static bool fifo(void)
 		return because("out of memory");
 	for (unsigned int i = 0; ok && i < 20000; i++) {
 		if (in == out || hs_rng_below(&rng, 100) < (i / 1000 % 2 ? 70 : 45)) {
+			bool first = in == out;
+
 			if (hs_queue_reserve(&q, true, in - out + 1))
 				return because("out of memory");
-			if (hs_queue_push(&q, true, 1000 - in % 7, in) == (in != out))
+			if (hs_queue_push(&q, true, 1000 - in % 7, in) != first)
 				ok = because("push %u: whether it is the next one is wrong", in);
 			in++;
 		} else {
