@@ -152,6 +152,7 @@ int main(int argc, char **argv)
 	if (may_lose)
 		printf("memcheck: %" PRIu64 " pages of %" PRIu64 " lost, each with a SIGBUS\n", lost,
 		       pages);
-	printf("memcheck: %s\n", bad ? "FAILED" : lost ? "all that is left is right" : "all of it right");
+	printf("memcheck: %s\n", bad ? "FAILED" :
+	       lost ? "all that is left is right" : "all of it right");
 	return bad ? 1 : 0;
 }
