@@ -15,6 +15,7 @@
 # lab: --kernel 6.12 --nodes 2 --mem 1G --ignore rxe_comp.c:
 # debug: no
 # time: 600
+# ci: no it has not been seen whole on a quiet machine yet
 # shellcheck source=tests/emp/lib.sh disable=SC2016,SC2317 # for the other node; cases are called by name
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/emp/faults_lib.sh
@@ -331,17 +332,21 @@ machine_dies()
 
 killed_reading()
 {
+	local i
+
 	need_disk
 	donor -m 32
 	filled deadline=2s "$disk:16:0"
 	watch_events
-	tell p check 0 2048 5
-	pause 0.2
-	donor_dies
-	hear p
-	note "$answer"
-	((wrong == 0 && bad_bus == 0 && right + bus == 2048)) || fail "$answer"
-	((ms < 8000 * slowness)) || fail "an access took $ms ms"
+	there sh -c '(sleep 1; kill -9 $(cat /tmp/d/pid)) >/dev/null 2>&1 &'
+	for ((i = 0, bus = 0; i < 200 && bus == 0; i++)); do
+		ask p check 0 2048 5
+		((wrong == 0 && bad_bus == 0 && right + bus == 2048)) || fail "$answer"
+		((ms < 8000 * slowness)) || fail "an access took $ms ms"
+		((bus)) || evict_all f0
+	done
+	note "after $i rounds: $answer"
+	((bus)) || fail "nobody noticed"
 	lost_soon
 	event tier-lost
 	donor -m 32			# back, and empty
@@ -403,8 +408,7 @@ killed_while_zeroing()
 		client_says "write $i 0 $((2 << 20)) 9" ok
 	done
 	client_says 'give 0 1' 'ok 2'	# zeroing begins
-	kill -KILL "$client_pid"
-	wait "$client_pid" || true
+	{ kill -KILL "$client_pid"; wait "$client_pid" || true; } 2>/dev/null
 	wait_until 60 all_free || fail "the donor has $(number free) free"
 	client "$keys:host2"
 	for ((i = 0; i < 8; i++)); do
