@@ -150,8 +150,8 @@ int main(int argc, char **argv)
 	printf("memcheck: %" PRIu64 " pages read, %" PRIu64 " rewritten, %" PRIu64 " wrong words\n",
 	       reads, writes, bad);
 	if (may_lose)
-		printf("memcheck: %" PRIu64 " pages of %" PRIu64 " lost, each with a SIGBUS\n", lost,
-		       pages);
+		printf("memcheck: %" PRIu64 " of %" PRIu64 " pages lost, each with a SIGBUS\n",
+		       lost, pages);
 	if (bad)
 		puts("memcheck: FAILED");
 	else
