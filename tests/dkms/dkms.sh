@@ -10,6 +10,7 @@ set -u
 . "${0%/*}/lib.sh"
 
 version=$(make -s print-version)
+target=dkms-install
 old=5.10.0-99-amd64
 modules="emp emp_rdma pim pim_local dpu virtio_pim pim_mdev"
 
@@ -36,32 +37,6 @@ case_install()
 	KVER=$ANNEX_612 make -s dkms-install
 	cat "/var/lib/dkms/annex/$version/build/make.log" 2>/dev/null || true
 	installed "$ANNEX_612"
-}
-
-case_again()
-{
-	KVER=$ANNEX_612 make -s dkms-install
-	installed "$ANNEX_612"
-}
-
-# What the headers package's trigger does when a kernel is added.
-case_autoinstall()
-{
-	kernel "$ANNEX_61" "$KDIR_61"
-	dkms autoinstall -k "$ANNEX_61"
-	installed "$ANNEX_61"
-	installed "$ANNEX_612"
-}
-
-# The package of a kernel that is too old must install all the same.
-case_old_kernel()
-{
-	kernel "$old" "$KDIR_61"
-	dkms autoinstall -k "$old"
-	if installed "$old"; then
-		return 1
-	fi
-	[ ! -e "/lib/modules/$old/updates" ]
 }
 
 # The same for one that is between those that build.

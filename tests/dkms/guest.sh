@@ -11,6 +11,7 @@ set -u
 . "${0%/*}/lib.sh"
 
 version=$(make -s print-version)
+target=dkms-install-guest
 old=5.10.0-99-amd64
 package=annex-guest/$version
 
@@ -70,28 +71,6 @@ case_install()
 	# for the cases below
 	sed 's/description=Annex:/description=Other:/' "$(ko "$ANNEX_612" dpu)" >/tmp/vendor.ko
 	[ "$(modinfo -F description /tmp/vendor.ko | cut -c 1-6)" = Other: ]
-}
-
-case_again()
-{
-	KVER=$ANNEX_612 make -s dkms-install-guest
-	installed "$ANNEX_612"
-}
-
-case_autoinstall()
-{
-	kernel "$ANNEX_61" "$KDIR_61"
-	dkms autoinstall -k "$ANNEX_61"
-	installed "$ANNEX_61"
-	installed "$ANNEX_612"
-}
-
-# The package of a kernel that is too old must install all the same.
-case_old_kernel()
-{
-	kernel "$old" "$KDIR_61"
-	dkms autoinstall -k "$old"
-	[ ! -e "/lib/modules/$old/updates" ]
 }
 
 # A kernel comes with the vendor's driver: its installation goes on, ours does not.

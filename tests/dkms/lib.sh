@@ -9,7 +9,7 @@
 # A test sources this file first, with set -u: it runs once outside, where the
 # file makes the chroot, and again inside; only there does the file return.
 
-# shellcheck disable=SC2034 # variables are for those who source this
+# shellcheck disable=SC2034,SC2154 # variables are for those who source this, or theirs
 
 self=$(realpath "$0")
 top=${self%/tests/dkms/*}
@@ -61,7 +61,7 @@ enter()
 		mount --bind "$dir" "$root/$dir" || exit 1
 	done
 	# Nothing of what this machine itself has may help or hinder.
-	rm -rf "$root"/lib/modules "$root"/var/lib/dkms/annex "$root"/usr/src/annex-*
+	rm -rf "$root"/lib/modules "$root"/var/lib/dkms/annex* "$root"/usr/src/annex-*
 	INSIDE=1 exec chroot "$root" "$self"
 }
 [ -n "${INSIDE:-}" ] || enter
@@ -97,4 +97,32 @@ run()
 		echo "not ok $number - $1"
 		echo "# ${output//$'\n'/$'\n'# }"
 	fi
+}
+
+# --- cases of each package: $target makes it, $old is a release it is too new for ----
+
+case_again()
+{
+	KVER=$ANNEX_612 make -s "$target"
+	installed "$ANNEX_612"
+}
+
+# What the headers package's trigger does when a kernel is added.
+case_autoinstall()
+{
+	kernel "$ANNEX_61" "$KDIR_61"
+	dkms autoinstall -k "$ANNEX_61"
+	installed "$ANNEX_61"
+	installed "$ANNEX_612"
+}
+
+# The package of a kernel that is too old must install all the same.
+case_old_kernel()
+{
+	kernel "$old" "$KDIR_61"
+	dkms autoinstall -k "$old"
+	if installed "$old"; then
+		return 1
+	fi
+	[ ! -e "/lib/modules/$old/updates" ]
 }

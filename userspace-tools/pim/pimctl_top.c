@@ -185,21 +185,6 @@ static bool watch(const char *text, double until)
 
 /* --- the command ------------------------------------------------------------------------- */
 
-static bool interval_of(const struct ax_args *args, double *seconds)
-{
-	const char *text = ax_value(args, "interval");
-	char *end;
-
-	*seconds = 2;
-	if (!text)
-		return true;
-	*seconds = strtod(text, &end);
-	if (end != text && !*end && *seconds >= 0.1 && *seconds <= 3600)
-		return true;
-	ax_usage("--interval: '%s' is not a number of seconds from 0.1 to 3600", text);
-	return false;
-}
-
 /* Until a time, or a signal. */
 static bool sleep_until(double until)
 {
@@ -307,7 +292,7 @@ int pimctl_top(const struct ax_args *args)
 	double seconds;
 	int arbiter, ret;
 
-	if (!interval_of(args, &seconds) ||
+	if (!ax_interval(args, 2, &seconds) ||
 	    !pimctl_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
 		return AX_USAGE;
 	arbiter = pim_arbiter_open(&msg);
