@@ -381,15 +381,29 @@ kept_choice()
 	[ "$(attr 2 kept)" = 0 ]
 }
 
-# At once again, while it is being reset: it waits for its own rank.
+# At once again, while it is being reset: it waits for its own rank. A provider
+# that is stopped holds that state.
 kept_at_once()
 {
-	provide --ranks 2 --reset-ms 300
+	local lease
+
+	provide --ranks 2
 	chmod 666 /dev/dpu_rank*
 	"$pimctl" owner set 1001 keep=600
-	[ "$(as_user 1001 "$pimctl" lease run -- sh -c 'echo $ANNEX_RANKS')" = /dev/dpu_rank0 ]
-	[ "$(as_user 1001 "$pimctl" lease run -- sh -c 'echo $ANNEX_RANKS')" = /dev/dpu_rank0 ]
+	lease_as 1001 /tmp/a
+	lease=$!
+	wait_until 10 says /tmp/a 'have /dev/dpu_rank0' || fail "$(</tmp/a)"
+	kill -STOP "$provider"
+	kill "$lease"
+	become 0 scrubbing
+	# who does not wait gets another
 	[ "$(as_user 1001 "$pimctl" lease run --timeout 0 -- sh -c 'echo $ANNEX_RANKS')" = /dev/dpu_rank1 ]
+	lease_as 1001 /tmp/b
+	lease=$!
+	wait_until 10 waiting 1001 1 || fail "$(</tmp/b)"
+	kill -CONT "$provider"
+	wait_until 10 says /tmp/b 'have /dev/dpu_rank0' || fail "$(</tmp/b)"
+	kill "$lease"
 	forget
 }
 
