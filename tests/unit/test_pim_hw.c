@@ -287,7 +287,7 @@ static int send_all(uint64_t word)
 
 static uint64_t set_register(uint8_t at, uint8_t value, uint8_t kind)
 {
-	return FRAME(0xa7ULL << 48 | (uint64_t)kind << 40 | (uint64_t)(value & 15) << 24 |
+	return FRAME(0xa7ULL << 48 | 0x6060606060ULL | (uint64_t)kind << 40 | (uint64_t)(value & 15) << 24 |
 		     (uint64_t)(value >> 4) << 16 | (uint64_t)(at & 15) << 8 | at >> 4);
 }
 
@@ -323,6 +323,8 @@ static void setup_kept(void)
 	CHECK(!send_all(set_register(0x20, 0x11, 0x20)) && log_last[0] == STRUCTURE(0x02ff003fULL));
 	CHECK(!send_all(set_register(0xc5, 0x11, 0x20)) && log_last[0] == STRUCTURE(0x02ff003fULL));
 	CHECK(!send_all(set_register(0x80, 0x11, 0x40)) && log_last[0] == STRUCTURE(0x02ff003fULL));
+	CHECK(!send_all(set_register(0x80, 0x01, 0x20) & ~0x60ULL));	/* a digit that is none */
+	CHECK(log_last[0] == STRUCTURE(0x02ff003fULL));
 	CHECK(!send_all(set_register(0x80, 0x01, 0x20)));
 	CHECK(log_last[0] == set_register(0x80, 0x01, 0x20));
 	/* the clock is ours */

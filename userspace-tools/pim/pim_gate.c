@@ -125,13 +125,10 @@ static uint8_t operation(uint64_t structure, uint64_t frame)
 /* Who has MRAM, and which register is read: the others are timing, or repair. */
 static bool register_allowed(uint64_t frame)
 {
-	uint8_t d[6];
-
-	for (unsigned int n = 0; n < 6; n++)
-		d[n] = (uint8_t)(frame >> 8 * n);
-	if (d[0] > 15 || d[1] > 15 || d[2] > 15 || d[3] > 15 || d[4] || d[5] != 0x20)
+	/* number and value in digits of 0x60 to 0x6f; 0x20: a register, not a repair */
+	if ((frame & 0xfffff0f0f0f0ULL) != 0x206060606060ULL)
 		return false;
-	switch (d[0] << 4 | d[1]) {
+	switch ((frame & 15) << 4 | (frame >> 8 & 15)) {
 	case 0x80:
 	case 0x81:
 	case 0x82:

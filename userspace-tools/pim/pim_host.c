@@ -151,7 +151,8 @@ int pim_host_select(struct pim_host *h, int index, struct ax_msg *msg)
 
 static int write_register(struct pim_host *h, uint8_t at, uint8_t value, struct ax_msg *msg)
 {
-	uint64_t frame = 0xa7ULL << 48 | 0x20ULL << 40 | (uint64_t)(at >> 4) |
+	/* digits of 0x60 to 0x6f */
+	uint64_t frame = 0xa7ULL << 48 | 0x206060606060ULL | (uint64_t)(at >> 4) |
 			 (uint64_t)(at & 15) << 8 | (uint64_t)(value >> 4) << 16 |
 			 (uint64_t)(value & 15) << 24;
 
