@@ -57,6 +57,7 @@
 #define EMP_COPY_BACKOFF	HZ		/* ... that had no place, or whose tier failed */
 #define EMP_COPY_TURN		32u		/* blocks rebuilt before those that are behind get a turn */
 #define EMP_RATE_DEFAULT	(256ULL << 20)
+#define EMP_RATE_AHEAD		(50 * NSEC_PER_MSEC)	/* rebuilt at once, then a pause */
 #define EMP_SUBS_MAX		(EMP_BLOCK_MAX / EMP_SUBBLOCK_MIN)
 
 /* Exposed? While both are being written the folio is a copy, too. */
@@ -595,7 +596,8 @@ static unsigned long emp_rate_wait(struct emp_copies *c)
 	spin_lock(&c->rate_lock);
 	next = c->rate_next;
 	spin_unlock(&c->rate_lock);
-	return READ_ONCE(c->rate) && next > now ? nsecs_to_jiffies(next - now) + 1 : 0;
+	return READ_ONCE(c->rate) && next > now + EMP_RATE_AHEAD ?
+	       nsecs_to_jiffies(next - now) + 1 : 0;
 }
 
 static void emp_rate_charge(struct emp_copies *c, u64 bytes)
