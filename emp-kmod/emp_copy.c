@@ -55,6 +55,7 @@
 
 #define EMP_COPY_AGAIN		(HZ / 20)	/* to the next look at blocks that were in use */
 #define EMP_COPY_BACKOFF	HZ		/* ... that had no place, or whose tier failed */
+#define EMP_COPY_HOMELESS	256u		/* blocks without a place, until it is left at that */
 #define EMP_COPY_TURN		32u		/* blocks rebuilt before those that are behind get a turn */
 #define EMP_RATE_DEFAULT	(256ULL << 20)
 #define EMP_RATE_AHEAD		(50 * NSEC_PER_MSEC)	/* rebuilt at once, then a pause */
@@ -136,18 +137,12 @@ u32 emp_copy_on(struct emp_region *r, u32 b, const struct emp_tier *t)
 	return EMP_COPY_NONE;
 }
 
-/** emp_copy_deadline - ms that a fetch of a subblock with word @w may take; the block is locked */
-u32 emp_copy_deadline(struct emp_region *r, u32 b, unsigned long w)
+/** emp_copy_deadline - ms that a fetch of copy @copy of the locked block @b may take */
+u32 emp_copy_deadline(struct emp_region *r, u32 b, u32 copy)
 {
-	u32 copy, ms = 0;
+	struct emp_tier *t = emp_copy_tier(r, b, copy);
 
-	for (copy = 0; copy < EMP_COPIES; copy++) {
-		struct emp_tier *t = w & emp_copy_bit(copy) ? emp_copy_tier(r, b, copy) : NULL;
-
-		if (t)
-			ms += READ_ONCE(t->deadline_ms);
-	}
-	return ms ?: emp_default_deadline_ms;
+	return t ? READ_ONCE(t->deadline_ms) : emp_default_deadline_ms;
 }
 
 /** emp_copy_alive - bits of the copies whose tier is not lost; the block is locked */
@@ -629,10 +624,11 @@ int emp_copy_set_rate(struct emp_region *r, u64 rate)
 	return 0;
 }
 
-/* Which look at the copier's share is over, and when the next is due. */
+/* One look at the copier's share of the blocks. */
 struct emp_copy_round {
-	unsigned long delay;	/* jiffies; 0: nothing is left */
+	unsigned long delay;	/* jiffies until the next; 0: nothing is left */
 	u32 blocks;		/* looked at */
+	u32 homeless;		/* found no place */
 };
 
 static void emp_round_again(struct emp_copy_round *round, unsigned long delay)
@@ -657,6 +653,8 @@ static bool emp_copier_one(struct emp_region *r, u32 b, bool limited,
 		emp_round_again(round, EMP_COPY_AGAIN);
 		return true;
 	case -ENOSPC:
+		emp_round_again(round, EMP_COPY_BACKOFF);
+		return ++round->homeless < EMP_COPY_HOMELESS;
 	case -EINTR:
 		emp_round_again(round, EMP_COPY_BACKOFF);
 		return false;
@@ -668,31 +666,48 @@ static bool emp_copier_one(struct emp_region *r, u32 b, bool limited,
 	}
 }
 
-/* Look at the blocks of @c that are in @map. */
-static void emp_copier_pass(struct emp_copier *c, unsigned long *map, bool limited,
+/* Copy the blocks that are @bits of word @i of a map. false: no use in going on now. */
+static bool emp_copier_word(struct emp_copier *c, unsigned long bits, u32 i, bool limited,
 			    struct emp_copy_round *round)
 {
 	struct emp_region *r = c->copies->region;
-	u32 n = BITS_TO_LONGS(r->nr_blocks), i, bit;
-	unsigned long bits, wait;
+	unsigned long wait;
+	u32 bit;
 
-	for (i = c - c->copies->copier; i < n; i += EMP_COPIERS) {
-		bits = READ_ONCE(map[i]);
-		for_each_set_bit(bit, &bits, BITS_PER_LONG) {
-			if (READ_ONCE(r->nowb))
-				return;
-			if (limited) {
-				wait = emp_rate_wait(c->copies);
-				if (wait || round->blocks >= EMP_COPY_TURN) {
-					emp_round_again(round, max(wait, 1UL));
-					return;
-				}
+	for_each_set_bit(bit, &bits, BITS_PER_LONG) {
+		if (READ_ONCE(r->nowb))
+			return false;
+		if (limited) {
+			wait = emp_rate_wait(c->copies);
+			if (wait || round->blocks >= EMP_COPY_TURN) {
+				emp_round_again(round, max(wait, 1UL));
+				return false;
 			}
-			if (!emp_copier_one(r, i * BITS_PER_LONG + bit, limited, round))
-				return;
-			cond_resched();
 		}
-		if (!(i & 1023))
+		if (!emp_copier_one(r, i * BITS_PER_LONG + bit, limited, round))
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+/* Look at the blocks of @c that are in @map, from where the last look was given up. */
+static void emp_copier_pass(struct emp_copier *c, unsigned long *map, bool limited,
+			    struct emp_copy_round *round)
+{
+	u32 mine = c - c->copies->copier, words = BITS_TO_LONGS(c->copies->region->nr_blocks);
+	u32 n = words > mine ? DIV_ROUND_UP(words - mine, EMP_COPIERS) : 0, k, i;
+	u32 *at = &c->at[limited];
+	unsigned long bits;
+
+	for (k = 0; k < n; k++, *at = *at + 1 < n ? *at + 1 : 0) {
+		i = *at * EMP_COPIERS + mine;
+		bits = READ_ONCE(map[i]);
+		if (bits && !emp_copier_word(c, bits, i, limited, round)) {
+			*at = round->homeless && *at + 1 < n ? *at + 1 : *at;
+			return;
+		}
+		if (!(k & 1023))
 			cond_resched();
 	}
 }

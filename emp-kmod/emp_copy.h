@@ -13,6 +13,7 @@
 struct emp_copier {
 	struct emp_copies *copies;
 	struct delayed_work work;
+	u32 at[2];		/* words of ->behind and ->rebuild: where to go on */
 };
 
 /**
@@ -78,7 +79,7 @@ static inline void emp_sub_store(struct emp_region *r, u32 b, u64 s, unsigned lo
 
 u32 emp_copy_pick(struct emp_region *r, u32 b, unsigned long w, u32 failed);
 u32 emp_copy_on(struct emp_region *r, u32 b, const struct emp_tier *t);
-u32 emp_copy_deadline(struct emp_region *r, u32 b, unsigned long w);
+u32 emp_copy_deadline(struct emp_region *r, u32 b, u32 copy);
 unsigned long emp_copy_alive(struct emp_region *r, u32 b);
 void emp_copy_swap(struct emp_region *r, u32 b);
 void emp_copy_settle(struct emp_region *r, u32 b, bool writing);

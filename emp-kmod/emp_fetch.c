@@ -12,7 +12,9 @@
  * subblocks read ahead that lie next to each other on the tier, or a run of a
  * 2 MiB block. A failed read is repeated EMP_READ_TRIES times (from a work
  * item), from the other copy if there is one (emp_copy.h); read-ahead is not, it
- * is dropped. When a 2 MiB block cannot be read
+ * is dropped. When the tier does not end a read within its deadline, who waits
+ * for it goes to the other copy with another folio; the first one stays with its
+ * request, as nobody's. When a 2 MiB block cannot be read
  * the block goes to subblocks, so that only the bad ones are lost.
  */
 #include <linux/mempool.h>
@@ -86,6 +88,13 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 
 	trace_emp_fetch_end(r, s, err);
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	if (!(r->sub[s] & EMP_S_PRESENT) || emp_word_folio(r->sub[s]) != folio) {
+		/* Too late: see emp_get_other(). */
+		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+		emp_folio_drop(r, folio);
+		return;
+	}
+	r->sub[s] &= ~(EMP_S_FROM2 | EMP_S_AGAIN);
 	huge = r->bent[b].flags & EMP_B_HUGE;
 	if (!err) {
 		folio->private = (void *)(unsigned long)now;
@@ -146,17 +155,20 @@ static void emp_fetch_retry(struct work_struct *work)
 	struct folio *folio = io->owner;
 	u64 end = io->end, sub = emp_folio_sub(r, folio);
 	u32 b = emp_block_of(r, sub), slot;
-	unsigned long flags;
+	unsigned long flags, w;
 
 	t->ops->io_free(io);
 	emp_count(r, read_retry);
 	/* The slots of a block do not change while a fetch of it is under way. */
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
 	slot = emp_copy_slot(r, b, try.copy);
-	if (!WARN_ON_ONCE(slot == EMP_NO_SLOT))
+	w = r->sub[sub];
+	if (w & EMP_S_PRESENT && emp_word_folio(w) == folio && slot != EMP_NO_SLOT) {
 		next = emp_tier_get_slot(r, slot);
-	if (try.failed)		/* who waits shall wait for the other copy, too */
-		emp_folio_stamp(folio);
+		r->sub[sub] = (w & ~EMP_S_FROM2) | (try.copy ? EMP_S_FROM2 : 0);
+		if (try.failed)		/* who waits shall wait for the other copy, too */
+			emp_folio_stamp(folio);
+	}
 	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 	if (next)
 		emp_fetch_one(r, next, slot, folio, try);
@@ -420,7 +432,8 @@ static enum emp_get emp_get_present(struct emp_region *r, u32 b, u64 s, struct f
 		*out = folio;
 		return EMP_GET_OK;
 	}
-	left = (s64)emp_copy_deadline(r, b, w) * NSEC_PER_MSEC - (s64)emp_folio_age(folio);
+	left = (s64)emp_copy_deadline(r, b, !!(w & EMP_S_FROM2)) * NSEC_PER_MSEC -
+	       (s64)emp_folio_age(folio);
 	if (left <= 0)
 		return EMP_GET_TIMEOUT;
 	*until = jiffies + nsecs_to_jiffies(left) + 1;
@@ -444,6 +457,44 @@ static bool emp_stored(struct emp_region *r, u32 b, u64 sub, bool huge)
 {
 	return huge ? emp_block_any(r, b, EMP_S_STORED) :
 		      r->sub[sub] & (EMP_S_STORED | EMP_S_LOST);
+}
+
+/* A fetch with word @w of the locked block @b is late: is there another copy to try? */
+static bool emp_other_copy(struct emp_region *r, u32 b, unsigned long w)
+{
+	return (w & EMP_S_STORED) == EMP_S_STORED && !(w & EMP_S_AGAIN) &&
+	       !(r->bent[b].flags & EMP_B_HUGE);
+}
+
+/*
+ * The read of @sub, whose word is @w, does not end: read the other copy. Its
+ * request cannot be called back, so it keeps the folio. Return: false, no DRAM.
+ */
+static bool emp_get_other(struct emp_region *r, u32 b, u64 sub, unsigned long w, bool wait)
+{
+	u32 copy = w & EMP_S_FROM2 ? 0 : 1, slot;
+	struct emp_tier *t;
+	struct folio *folio;
+	unsigned long flags;
+
+	folio = emp_folio_alloc(r, sub, emp_sub_order(r), wait, false);
+	if (!folio)
+		return false;
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	if (r->sub[sub] != w) {		/* it did end, or another has done this */
+		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+		emp_folio_drop(r, folio);
+		return true;
+	}
+	r->sub[sub] = emp_word(folio, EMP_S_PRESENT | EMP_S_AGAIN | (w & EMP_S_STORED) |
+			       (copy ? EMP_S_FROM2 : 0));
+	slot = emp_copy_slot(r, b, copy);
+	t = emp_tier_get_slot(r, slot);
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	emp_fetch_one(r, t, slot, folio, (struct emp_try){
+		.copy = copy, .failed = 1u << !copy,
+	});
+	return true;
 }
 
 /**
@@ -480,7 +531,13 @@ again:
 	w = r->sub[s];
 	if (w & EMP_S_PRESENT) {
 		ret = emp_get_present(r, b, s, out, until);
-		goto unlock;
+		if (ret != EMP_GET_TIMEOUT || !emp_other_copy(r, b, w))
+			goto unlock;
+		spin_unlock_irqrestore(lock, flags);
+		if (!emp_get_other(r, b, sub, w, flags_get & EMP_GET_SLEEP))
+			return EMP_GET_MEMORY;
+		spin_lock_irqsave(lock, flags);
+		goto again;
 	}
 	ret = EMP_GET_LOST;
 	if (w & EMP_S_LOST && (flags_get & EMP_GET_TRIED || emp_still_lost(r, w, flags_get)))
@@ -529,6 +586,8 @@ alloc:
 	pick = huge ? 0 : emp_copy_pick(r, b, r->sub[s], 0);
 	if (WARN_ON_ONCE(pick == EMP_COPY_NONE))
 		pick = 0;
+	if (pick)
+		r->sub[s] |= EMP_S_FROM2;
 	for (copy = 0; copy < EMP_COPIES; copy++) {
 		slot[copy] = emp_copy_slot(r, b, copy);
 		if (slot[copy] != EMP_NO_SLOT && (huge || copy == pick))
@@ -618,7 +677,8 @@ static struct folio *emp_ahead_claim(struct emp_region *r, u64 sub, struct emp_t
 	if (!t || atomic_read(&t->inflight) >= READ_ONCE(t->queue_depth))
 		goto drop;
 	emp_block_arrived(r, b, true);
-	r->sub[sub] = emp_word(folio, EMP_S_PRESENT | (r->sub[sub] & EMP_S_STORED));
+	r->sub[sub] = emp_word(folio, EMP_S_PRESENT | (r->sub[sub] & EMP_S_STORED) |
+			       (copy ? EMP_S_FROM2 : 0));
 	*pos = emp_tier_pos(t, slot) + ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift);
 	*tier = t;
 	atomic_inc(&t->inflight);

@@ -76,7 +76,9 @@ struct mem_cgroup;
 #define EMP_S_MAPPED	(1UL << 6) /* was handed to a fault since it was fetched */
 #define EMP_S_AHEAD	(1UL << 7) /* fetched ahead, not touched so far */
 #define EMP_S_TWIN	(1UL << 8) /* the second slot holds the current bytes */
-#define EMP_S_SHIFT	9
+#define EMP_S_FROM2	(1UL << 9) /* it is being fetched from the second slot */
+#define EMP_S_AGAIN	(1UL << 10) /* ... because the other did not answer in time */
+#define EMP_S_SHIFT	11
 #define EMP_S_STORED	(EMP_S_VALID | EMP_S_TWIN)
 /* In the place of the time of LOST: no tier has it, no use in trying. */
 #define EMP_S_FOREVER	(~0UL << EMP_S_SHIFT)

@@ -220,6 +220,29 @@ fails_midrun()	# KEYS FIRST SECOND
 	leave p
 }
 
+# The tier that is read does not answer: the other one does, and what comes too late
+# goes nowhere.
+hung_read()
+{
+	pair "$bad" "$disk" deadline=1s
+	fill_pages 0 "$n" 5
+	evict_all f0
+	covered f0
+	stalls
+	check_pages 0 "$n" 5
+	note "$answer"
+	((ms < 4000 * slowness)) || fail "an access took $ms ms"
+	(($(counter f0 read_other_copy) > 0)) || fail "read_other_copy is 0"
+	fill_pages 0 256 6
+	goes_on
+	check_pages 0 256 6
+	evict_all f0			# no page is left behind
+	check_pages 256 $((n - 256)) 5
+	evict_all f0
+	covered f0
+	leave p
+}
+
 # The bytes of one copy change by themselves: the other is read, and the bad one written anew.
 wrong_bytes()	# KEYS
 {
@@ -579,6 +602,7 @@ red_run fails_midrun_second fails_midrun "${variant[small-64k]}" "$disk" "$bad"
 red_run fails_midrun_sync_first fails_midrun "$small,mirror=sync" "$bad" "$disk"
 red_run fails_midrun_sync_second fails_midrun "$small,mirror=sync" "$disk" "$bad"
 red_run fails_midrun_huge fails_midrun "${variant[huge]},mirror=sync" "$bad" "$disk"
+red_run hung_read hung_read
 red_run wrong_bytes wrong_bytes ""
 red_run wrong_bytes_sync wrong_bytes mirror=sync
 red_run both_wrong both_wrong
