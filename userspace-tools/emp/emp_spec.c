@@ -524,6 +524,8 @@ static int parse_key(struct parser *p, struct span s)
 		p->key_column[i] = key.at - p->text;
 		return parse_value(p, i, s);
 	}
+	if (is(key, "replica"))
+		return fail(p, key.at, "two copies on donors are written redundancy=replica");
 	if (is(key, "policy"))
 		return fail(p, key.at, "%.*s= is not built yet", SHOW(key));
 	near = copy(key, word, sizeof(word)) ? ax_nearest(word, key_names) : NULL;
