@@ -72,18 +72,20 @@ static void emp_sync_done(struct emp_io *io)
 }
 
 /*
- * Read or write, and wait as long as the tier's deadline. -ETIMEDOUT, -EINTR
- * (killed): the request is still under way, and frees @slot when it ends, or, if
- * that is the second of block @b, calls emp_copy_ended().
+ * Read or write, and wait as long as the tier's deadline. *late (-ETIMEDOUT, or
+ * -EINTR: killed): the request is still under way, and frees @slot when it ends,
+ * or, if that is the second of block @b, calls emp_copy_ended(). A tier can say
+ * -ETIMEDOUT of its own: then it has ended.
  */
 static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *folio, size_t len,
-		       u32 slot, u32 b)
+		       u32 slot, u32 b, bool *late)
 {
 	struct emp_sync *y = kzalloc(sizeof(*y), GFP_KERNEL);
 	struct emp_io *io;
 	long left;
 	int err;
 
+	*late = false;
 	if (!y)
 		return -ENOMEM;
 	init_completion(&y->done);
@@ -100,7 +102,8 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	t->ops->io_add(io, folio, 0, len);
 	emp_tier_submit(io);
 	left = wait_for_completion_killable_timeout(&y->done, msecs_to_jiffies(t->deadline_ms));
-	if (left <= 0 && !atomic_xchg(&y->over, 1)) {
+	*late = left <= 0 && !atomic_xchg(&y->over, 1);
+	if (*late) {
 		err = left ? -EINTR : -ETIMEDOUT;
 	} else {
 		wait_for_completion(&y->done);	/* it ended, or is just ending */
@@ -110,15 +113,12 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	return err;
 }
 
-static bool emp_sync_late(int err)
-{
-	return err == -ETIMEDOUT || err == -EINTR;
-}
-
 /** emp_sync_read - for emp_copy.c: read, and wait as long as the tier's deadline */
 int emp_sync_read(struct emp_tier *t, u64 pos, struct folio *folio, size_t len)
 {
-	return emp_sync_io(t, false, pos, folio, len, EMP_NO_SLOT, EMP_NO_SLOT);
+	bool late;
+
+	return emp_sync_io(t, false, pos, folio, len, EMP_NO_SLOT, EMP_NO_SLOT, &late);
 }
 
 /*
@@ -130,10 +130,7 @@ int emp_sync_read(struct emp_tier *t, u64 pos, struct folio *folio, size_t len)
 int emp_sync_copy(struct emp_tier *t, u64 pos, struct folio *folio, size_t len, u32 b, u32 slot,
 		  bool *late)
 {
-	int err = emp_sync_io(t, true, pos, folio, len, slot, b);
-
-	*late = emp_sync_late(err);
-	return err;
+	return emp_sync_io(t, true, pos, folio, len, slot, b, late);
 }
 
 /*
@@ -162,8 +159,7 @@ static int emp_move_block(struct emp_region *r, u32 b, unsigned long bit, struct
 		if (!err) {
 			emp_check_adopt(r, b, folio, first + i);
 			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len,
-					  new, EMP_NO_SLOT);
-			*late = emp_sync_late(err);
+					  new, EMP_NO_SLOT, late);
 		}
 		folio_put(folio);
 	}

@@ -299,7 +299,7 @@ stale_never_served()
 	stalls
 	fill_pages 0 $((n / 2)) 6
 	evict_all f0
-	exposed f0 $((n / 2 * 4096)) || fail "exposed $(attr f0 exposed)"
+	exposed f0 $((n * 2048)) || fail "exposed $(attr f0 exposed)"
 	worse_is error
 	goes_on
 	ask p check 0 $((n / 2)) 6
