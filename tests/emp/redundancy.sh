@@ -141,7 +141,7 @@ copy_made()	# KEYS
 
 without_redundancy()
 {
-	"$empctl" region create f1 --size 64M --force --mem "$bad:64:0|dram:48|checksum=1,$1" 2>&1
+	"$empctl" region create f1 --size 64M --force --mem "$disk:64:0|dram:48|checksum=1,$1" 2>&1
 	attr f1 exposed
 	destroy f1
 }
@@ -273,11 +273,14 @@ wrong_bytes()	# KEYS
 # Both are wrong: an error, not wrong bytes.
 both_wrong()
 {
-	pair "$bad" "$third"
+	local at
+
+	worse_disk
+	pair "$bad" "$worse"
 	fill_pages 0 "$n" 5
 	evict_all f0
 	covered f0
-	for at in "$under" "$third"; do
+	for at in "$under" /dev/ram3; do
 		dd if=/dev/zero bs=1M count=16 status=none | tr '\0' '\252' |
 			dd of="$at" bs=1M iflag=fullblock oflag=direct conv=notrunc status=none
 	done
