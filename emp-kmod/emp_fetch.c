@@ -71,6 +71,14 @@ static bool emp_csum_ok(struct emp_region *r, struct folio *folio, size_t off, s
 	return true;
 }
 
+/* Is @folio, which a read has ended in, not what the subblock waits for any more? */
+static bool emp_fetch_stale(struct emp_region *r, struct folio *folio)
+{
+	unsigned long w = READ_ONCE(r->sub[emp_folio_sub(r, folio)]);
+
+	return !(w & EMP_S_PRESENT) || emp_word_folio(w) != folio;
+}
+
 /* How a fetch ended. */
 #define EMP_FETCH_AHEAD	(1u << 0) /* nobody waited for it */
 #define EMP_FETCH_AT_ONCE (1u << 1) /* before its submission returned */
@@ -88,8 +96,7 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 
 	trace_emp_fetch_end(r, s, err);
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
-	if (!(r->sub[s] & EMP_S_PRESENT) || emp_word_folio(r->sub[s]) != folio) {
-		/* Too late: see emp_get_other(). */
+	if (emp_fetch_stale(r, folio)) {	/* see emp_get_other() */
 		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 		emp_folio_drop(r, folio);
 		return;
@@ -155,17 +162,17 @@ static void emp_fetch_retry(struct work_struct *work)
 	struct folio *folio = io->owner;
 	u64 end = io->end, sub = emp_folio_sub(r, folio);
 	u32 b = emp_block_of(r, sub), slot;
-	unsigned long flags, w;
+	unsigned long flags;
 
 	t->ops->io_free(io);
 	emp_count(r, read_retry);
 	/* The slots of a block do not change while a fetch of it is under way. */
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
 	slot = emp_copy_slot(r, b, try.copy);
-	w = r->sub[sub];
-	if (w & EMP_S_PRESENT && emp_word_folio(w) == folio && slot != EMP_NO_SLOT) {
+	if (!emp_fetch_stale(r, folio) && slot != EMP_NO_SLOT) {
 		next = emp_tier_get_slot(r, slot);
-		r->sub[sub] = (w & ~EMP_S_FROM2) | (try.copy ? EMP_S_FROM2 : 0);
+		r->sub[sub] &= ~EMP_S_FROM2;
+		r->sub[sub] |= try.copy ? EMP_S_FROM2 : 0;
 		if (try.failed)		/* who waits shall wait for the other copy, too */
 			emp_folio_stamp(folio);
 	}
@@ -198,7 +205,7 @@ static bool emp_fetch_again(struct emp_region *r, struct emp_io *io, bool wrong)
 {
 	u32 copy, failed = io->failed | 1u << io->copy;
 
-	if (io->ahead)
+	if (io->ahead || emp_fetch_stale(r, io->owner))
 		return false;
 	copy = emp_fetch_copy(r, io->owner, failed);
 	if (copy != EMP_COPY_NONE) {
@@ -240,7 +247,8 @@ static void emp_fetch_done(struct emp_io *io)
 		int err = io->error;
 
 		/* Once finished, the folio can be freed: go on before. */
-		if (!err && !emp_csum_ok(r, folio, fi.offset, fi.length)) {
+		if (!err && !emp_fetch_stale(r, folio) &&
+		    !emp_csum_ok(r, folio, fi.offset, fi.length)) {
 			err = -EILSEQ;
 			if (emp_fetch_again(r, io, true))
 				goto retry;
