@@ -440,18 +440,39 @@ void emp_copy_ended(struct emp_region *r, u32 b, u32 slot)
 	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 }
 
-/* Copy what has one copy of @b; *done: what was. *late: a write is under way still. */
+/* Read subblock @sub, whose copy is at @pos of @from, and see whether it is right. */
+static int emp_copy_read(struct emp_region *r, u32 b, struct emp_tier *from, u64 pos,
+			 struct folio *folio, u64 sub)
+{
+	int err = emp_sync_read(from, pos, folio, folio_size(folio));
+
+	if (err || emp_check_matches(r, folio, 0, sub)) {
+		if (!err)
+			emp_check_adopt(r, b, folio, sub);
+		return err;
+	}
+	/* Written meanwhile: then it is not the tier that is wrong. */
+	if (!(READ_ONCE(r->bent[b].flags) & EMP_B_COPYOK))
+		return -EAGAIN;
+	emp_count(r, csum_error);
+	return -EILSEQ;
+}
+
+/*
+ * Copy what has one copy of @b; *done: what was. *late: a write is under way
+ * still. What cannot be read does not hold up the rest.
+ */
 static int emp_copy_subs(struct emp_region *r, u32 b, struct emp_tier *from, u64 pos,
 			 struct emp_tier *to, u32 slot, unsigned long *done, bool *late)
 {
 	u64 first = emp_first_sub(r, b), dst = emp_tier_pos(to, slot);
 	size_t len = 1UL << r->sub_shift;
 	struct folio *folio;
-	int err = 0;
+	int err = 0, bad = 0;
 	u32 i;
 
 	for (i = 0; i < emp_subs_per_block(r) && !err; i++) {
-		if ((READ_ONCE(r->sub[first + i]) & (EMP_S_STORED | EMP_S_LOST)) != EMP_S_VALID)
+		if ((READ_ONCE(r->sub[first + i]) & EMP_S_STORED) != EMP_S_VALID)
 			continue;
 		if (READ_ONCE(r->nowb))
 			return -EINTR;
@@ -460,18 +481,11 @@ static int emp_copy_subs(struct emp_region *r, u32 b, struct emp_tier *from, u64
 		folio = folio_alloc(GFP_KERNEL | __GFP_NOWARN, emp_sub_order(r));
 		if (!folio)
 			return -ENOMEM;
-		err = emp_sync_read(from, pos + i * len, folio, len);
-		if (!err && !emp_check_matches(r, folio, 0, first + i)) {
-			/* Written meanwhile: then it is not the tier that is wrong. */
-			if (!(READ_ONCE(r->bent[b].flags) & EMP_B_COPYOK)) {
-				err = -EAGAIN;
-			} else {
-				emp_count(r, csum_error);
-				err = -EILSEQ;
-			}
-		}
-		if (!err) {
-			emp_check_adopt(r, b, folio, first + i);
+		err = emp_copy_read(r, b, from, pos + i * len, folio, first + i);
+		if (err == -EIO || err == -EILSEQ) {
+			bad = err;
+			err = 0;
+		} else if (!err) {
 			err = emp_sync_copy(to, dst + i * len, folio, len, b, slot, late);
 			if (!err) {
 				__set_bit(i, done);
@@ -480,7 +494,7 @@ static int emp_copy_subs(struct emp_region *r, u32 b, struct emp_tier *from, u64
 		}
 		folio_put(folio);
 	}
-	return err;
+	return err ?: bad;
 }
 
 /*
