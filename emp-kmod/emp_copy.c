@@ -53,12 +53,12 @@
 #include "emp_tier.h"
 #include "emp_writeback.h"
 
-#define EMP_COPY_AGAIN		(HZ / 20)	/* to the next look at blocks that were in use */
-#define EMP_COPY_BACKOFF	HZ		/* ... that had no place, or whose tier failed */
-#define EMP_COPY_HOMELESS	256u		/* blocks without a place, until it is left at that */
-#define EMP_COPY_TURN		32u		/* blocks rebuilt before those that are behind get a turn */
+#define EMP_COPY_AGAIN		(HZ / 20) /* to the next look at blocks that were in use */
+#define EMP_COPY_BACKOFF	HZ	/* ... that had no place, or whose tier failed */
+#define EMP_COPY_HOMELESS	256u	/* blocks without a place, until it is left at that */
+#define EMP_COPY_TURN		32u	/* blocks rebuilt before those that are behind */
 #define EMP_RATE_DEFAULT	(256ULL << 20)
-#define EMP_RATE_AHEAD		(50 * NSEC_PER_MSEC)	/* rebuilt at once, then a pause */
+#define EMP_RATE_AHEAD		(50 * NSEC_PER_MSEC) /* rebuilt at once, then a pause */
 #define EMP_SUBS_MAX		(EMP_BLOCK_MAX / EMP_SUBBLOCK_MIN)
 
 /* Exposed? While both are being written the folio is a copy, too. */

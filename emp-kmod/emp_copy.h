@@ -45,7 +45,7 @@ struct emp_copies {
 	atomic_long_t seconds;
 	atomic_t rescan;
 	u64 rate;
-	spinlock_t rate_lock;
+	spinlock_t rate_lock;		/* rate_next */
 	u64 rate_next;
 	struct emp_copier copier[EMP_COPIERS];
 };

@@ -526,7 +526,8 @@ donor_killed()	# KEYS
 	need_disk
 	donor -m 32
 	"$empctl" region create f0 --size 16M --force \
-		--mem "$addr:16:$port|$disk:16:0|dram:4|key=$keys,deadline=3s,$small,redundancy=mirror$1"
+		--mem "$addr:16:$port|$disk:16:0|dram:4|key=$keys,deadline=3s,$small,$(
+		)redundancy=mirror$1"
 	watch_events
 	agent p /dev/emp/f0
 	fill_pages 0 "$n" 5
@@ -564,8 +565,8 @@ replica()
 		>>"$donor_log" 2>&1 &
 	other=$!
 	wait_until 60 other_serves || fail "the other donor does not serve"
-	"$empctl" region create f0 --size 16M --force \
-		--mem "$addr:16:$port|$addr:16:19676|dram:4|key=$keys,deadline=3s,$small,redundancy=replica"
+	"$empctl" region create f0 --size 16M --mem "$addr:16:$port|$addr:16:19676|dram:4|key=$keys,$(
+		)deadline=3s,$small,redundancy=replica"
 	watch_events
 	agent p /dev/emp/f0
 	fill_pages 0 "$n" 5
