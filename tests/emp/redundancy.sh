@@ -520,14 +520,15 @@ capacity_refused()
 
 # --- donors -----------------------------------------------------------------------------------
 
+donor_keys="dram:4|key=$keys,deadline=3s,$small"
+
 # Killed with all of it there, and a second copy on a disk: slower, that is all.
 donor_killed()	# KEYS
 {
 	need_disk
 	donor -m 32
 	"$empctl" region create f0 --size 16M --force \
-		--mem "$addr:16:$port|$disk:16:0|dram:4|key=$keys,deadline=3s,$small,$(
-		)redundancy=mirror$1"
+		--mem "$addr:16:$port|$disk:16:0|$donor_keys,redundancy=mirror$1"
 	watch_events
 	agent p /dev/emp/f0
 	fill_pages 0 "$n" 5
@@ -565,8 +566,8 @@ replica()
 		>>"$donor_log" 2>&1 &
 	other=$!
 	wait_until 60 other_serves || fail "the other donor does not serve"
-	"$empctl" region create f0 --size 16M --mem "$addr:16:$port|$addr:16:19676|dram:4|key=$keys,$(
-		)deadline=3s,$small,redundancy=replica"
+	"$empctl" region create f0 --size 16M \
+		--mem "$addr:16:$port|$addr:16:19676|$donor_keys,redundancy=replica"
 	watch_events
 	agent p /dev/emp/f0
 	fill_pages 0 "$n" 5
