@@ -82,6 +82,7 @@ red_case_end()
 	set +eE
 	trap - ERR EXIT
 	if [ -b "$worse" ]; then
+		[ -n "$sound" ] || dmsetup resume bad
 		dmsetup resume worse
 		worse_is linear
 		kill_jobs
@@ -594,8 +595,8 @@ other_serves()
 	"$top_donor" -s /tmp/donor2.control status --json 2>/dev/null | grep -q '"state": "serving"'
 }
 
-four_disks
 t_begin
+four_disks
 red_run copy_made_small-4k copy_made "${variant[small-4k]}"
 red_run copy_made_small-64k copy_made "${variant[small-64k]}"
 red_run copy_made_auto copy_made "${variant[auto]}"
