@@ -327,7 +327,7 @@ rewritten_while_copied()	# KEYS
 	local i
 
 	worse_disk
-	pair "$worse" "$bad" "deadline=1s,$1"
+	pair "$worse" "$bad" "deadline=1s${1:+,$1}"
 	ask p load 0 "$n" 2
 	for ((i = 0; i < 4; i++)); do
 		stalls
