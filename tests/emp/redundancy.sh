@@ -32,11 +32,12 @@ four_disks()
 	wait_until 5 test -b /dev/ram3
 }
 
-# pair FIRST SECOND [KEYS]: region f0, 16 MiB, 4 MiB of it in DRAM
+# pair FIRST SECOND [KEYS]: region f0, 16 MiB, 4 MiB of it in DRAM; with checksums
+# unless sums=0
 pair()
 {
 	"$empctl" region create f0 --size 16M --force \
-		--mem "$1:16:0|$2:16:0|dram:4|checksum=1,$small,redundancy=mirror${3:+,$3}"
+		--mem "$1:16:0|$2:16:0|dram:4|checksum=${sums:-1},$small,redundancy=mirror${3:+,$3}"
 	agent p /dev/emp/f0
 }
 
@@ -294,6 +295,8 @@ both_wrong()
 # too, that is an error, and never the older bytes of the second.
 stale_never_served()
 {
+	local sums=0			# they would find old bytes, too
+
 	worse_disk
 	pair "$worse" "$bad" deadline=1s
 	set_attr f0 readahead 0
@@ -324,7 +327,7 @@ stale_never_served()
 # Rewriting, copying and late writes of copies, all at once; then each copy alone.
 rewritten_while_copied()	# KEYS
 {
-	local i
+	local i sums=0
 
 	worse_disk
 	pair "$worse" "$bad" "deadline=1s${1:+,$1}"
