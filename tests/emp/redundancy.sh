@@ -13,7 +13,7 @@
 # ci: no a machine with soft-RoCE and 20 cases takes some minutes
 # lab: --kernel 6.12 --nvme 256M --mem 4G
 # debug: no
-# time: 560
+# time: 900
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/emp/faults_lib.sh
