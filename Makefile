@@ -8,6 +8,7 @@
 # DESTDIR= prefix of everything that install writes
 # T=       tests to run, a glob over names as they are printed
 # B=       bench to run
+# PIM=1    the demonstration of processing in memory
 # J=       tests to run at once (default 1: each takes two processors; with
 #          check-debug one a processor)
 
@@ -42,6 +43,10 @@ uninstall: ## remove what install wrote
 dkms-install: tools ## tools, and the modules by DKMS: rebuilt on every kernel update
 	+@scripts/dkms-install
 
+.PHONY: dkms-install-guest
+dkms-install-guest: ## only the modules of a guest with ranks, by DKMS
+	+@scripts/dkms-install-guest
+
 .PHONY: setup
 setup: ## install what development, tests and demo need (Debian 12)
 	@scripts/setup
@@ -63,14 +68,14 @@ soak: setup ## the tests with much longer loops
 	@ANNEX_SOAK=1 tests/run $(J:%=--jobs %)
 
 .PHONY: bench
-bench: setup ## measurements (B=emp or hypersio), into build/bench/
+bench: setup ## measurements (B=emp, donor, hypersio or pim), into build/bench/
 	+@scripts/build-tests 6.12
 	@bench/run $(B)
 
 .PHONY: demo
-demo: setup ## the main job, live, in the lab; picture and summary in build/demo/
+demo: setup ## the main job, live, in the lab; picture and summary in build/demo/ (PIM=1: ranks in guests)
 	+@scripts/build-tests 6.12
-	@tests/demo/run
+	@tests/demo/$(if $(filter-out 0,$(PIM)),pim,run)
 
 .PHONY: lint
 lint: setup ## checkpatch, sparse, cppcheck, shellcheck, man pages, house rules
@@ -95,4 +100,4 @@ clean: ## remove everything that was built
 help: ## this list
 	@echo "usage: make [TARGET] [KVER=RELEASE] [T=GLOB] [B=NAME]"; echo
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | \
-		while IFS=$$'\t' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
+		while IFS=$$'\t' read -r t d; do printf '  %-18s %s\n' "$$t" "$$d"; done

@@ -16,6 +16,7 @@
 #include "pim_device.h"
 #include "pim_event.h"
 #include "pim_ioctl.h"
+#include "pim_grant.h"
 #include "pim_lease.h"
 #include "pim_rank.h"
 
@@ -143,7 +144,7 @@ static int pim_ioc_owner_get(void __user *arg)
 
 	if (err)
 		return err;
-	if (in.flags || in.pad)
+	if (in.flags)
 		return -EINVAL;
 	st.size = usize;
 	st.uid = in.uid;
@@ -161,7 +162,7 @@ static int pim_ioc_owner_set(void __user *arg)
 		return err;
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (st.flags || st.pad || st.priority > PIM_PRIORITY_MAX)
+	if (st.flags || st.priority > PIM_PRIORITY_MAX || st.keep_ms > PIM_KEEP_MAX_MS)
 		return -EINVAL;
 	mutex_lock(&pim_lock);
 	owner = pim_owner_get_locked(st.uid);
@@ -170,6 +171,9 @@ static int pim_ioc_owner_set(void __user *arg)
 	} else {
 		owner->max_ranks = st.max_ranks;
 		owner->priority = st.priority;
+		owner->keep_ms = st.keep_ms;
+		if (!st.keep_ms)
+			pim_lease_unkeep_locked(owner, 0);
 		pim_lease_grant_locked();
 	}
 	mutex_unlock(&pim_lock);

@@ -1,166 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Leases: who gets a rank, and what an owner does with it.
- *
- * Who wants a rank becomes a waiter, brings the lease that it hopes for, and
- * pim_lease_grant_locked() hands out all ranks that are free in the order of
- * pim_policy.h. That runs whenever a rank became free or a claim changed: so a
- * rank that is free, and online, is one that nobody who may have it waits for,
- * and a new claim never overtakes an old one of the same standing.
+ * Leases: how they begin and end, and what an owner does with one. Who gets a
+ * rank is decided in pim_grant.c.
  */
-#include <linux/completion.h>
 #include <linux/ctype.h>
 #include <linux/cred.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
 
 #include "pim_event.h"
+#include "pim_grant.h"
 #include "pim_lease.h"
 #include "pim_mram.h"
-#include "pim_policy.h"
 #include "pim_rank.h"
 #include "pim_session.h"
 
-/* One who waits, on its stack; all of it under pim_lock. */
-struct pim_waiter {
-	struct list_head list;
-	const struct pim_lease_want *want;
-	struct pim_lease *lease;
-	u64 seq;
-	bool over;		/* err says how it ended; out of the list */
-	int err;
-	struct completion done;
-};
-
-static LIST_HEAD(pim_waiters);
-static u64 pim_waiter_seq;
-static u64 pim_lease_numbers;
-
-static void pim_waiter_end(struct pim_waiter *w, int err)
+/* What is in a rank whose owner gave it back: may it stay there? */
+static void pim_lease_keep_locked(const struct pim_lease *lease)
 {
-	list_del(&w->list);
-	w->lease->owner->waiting--;
-	w->over = true;
-	w->err = err;
-	complete(&w->done);
+	struct pim_rank *rank = lease->rank;
+
+	/* What the provider has elsewhere is not ours to keep. */
+	if (!lease->owner->keep_ms || rank->info.flags & PIM_RANK_F_XFER)
+		return;
+	rank->kept.owner = lease->owner;
+	rank->kept.machine = lease->machine;
+	rank->kept.ms = lease->owner->keep_ms;
 }
 
-static struct pim_claim pim_waiter_claim(const struct pim_waiter *w)
+/** pim_lease_unkeep_locked - nothing is kept for this owner, or (if NULL) this machine */
+void pim_lease_unkeep_locked(const struct pim_owner *owner, u64 machine)
 {
-	const struct pim_owner *owner = w->lease->owner;
-
-	return (struct pim_claim) {
-		.priority = owner->priority,
-		.ranks = owner->ranks,
-		.max_ranks = owner->max_ranks,
-		.seq = w->seq,
-	};
-}
-
-static void pim_lease_give(struct pim_waiter *w, struct pim_rank *rank)
-{
-	struct pim_lease *lease = w->lease;
-
-	lease->number = ++pim_lease_numbers;
-	lease->rank = rank;
-	get_device(&rank->dev);
-	lease->session = rank->session;
-	kref_get(&lease->session->kref);
-	lease->users = 1;
-	lease->owner->ranks++;
-	lease->owner->leases++;
-	rank->lease = lease;
-	pim_rank_set_state(rank, PIM_STATE_LEASED);
-	atomic64_inc(&rank->leases);
-	if (lease->expire_ms) {
-		lease->expires = jiffies + msecs_to_jiffies(lease->expire_ms);
-		mod_delayed_work(pim_wq, &rank->expire_work,
-				 msecs_to_jiffies(lease->expire_ms));
-	}
-	pim_event_post(PIM_EVENT_LEASED, rank->id, lease->number);
-	pim_waiter_end(w, 0);
-}
-
-static bool pim_rank_can_be_leased(const struct pim_rank *rank)
-{
-	return rank->state == PIM_STATE_FREE && !rank->offline && !rank->removed;
-}
-
-static bool pim_waiter_takes(const struct pim_waiter *w, const struct pim_rank *rank)
-{
-	return (w->want->id == PIM_ID_ANY || w->want->id == rank->id) &&
-	       (!w->want->like || pim_rank_is_like(rank, w->want->like));
-}
-
-/* Of one that is local and takes any: somebody has them all, or nobody serves one. */
-static int pim_waiter_any_hopeless(const struct pim_waiter *w)
-{
-	const struct pim_rank *rank;
-	int err = -EIO;
-
-	list_for_each_entry(rank, &pim_ranks, list) {
-		if (rank->removed || rank->state == PIM_STATE_FAULTY || !pim_waiter_takes(w, rank))
-			continue;
-		if (rank->state != PIM_STATE_LEASED && !rank->offline)
-			return 0;
-		err = -EBUSY;
-	}
-	return err;
-}
-
-/* What a waiter for the rank gets if it does not wait on; 0: it may wait on. */
-static int pim_waiter_hopeless(const struct pim_waiter *w)
-{
-	const struct pim_rank *rank;
-
-	if (w->want->id == PIM_ID_ANY)
-		return w->want->local ? pim_waiter_any_hopeless(w) : 0;
-	rank = pim_rank_find(w->want->id);
-	if (!rank || rank->removed)
-		return -ENOENT;
-	if (!w->want->local)
-		return 0;
-	if (rank->state == PIM_STATE_FAULTY)
-		return -EIO;
-	return rank->state == PIM_STATE_LEASED || rank->offline ? -EBUSY : 0;
-}
-
-/** pim_lease_grant_locked - give what can be given */
-void pim_lease_grant_locked(void)
-{
-	struct pim_waiter *w, *next;
 	struct pim_rank *rank;
 
 	lockdep_assert_held(&pim_lock);
 	list_for_each_entry(rank, &pim_ranks, list) {
-		struct pim_claim best_claim, claim;
-		struct pim_waiter *best = NULL;
-
-		if (!pim_rank_can_be_leased(rank))
+		if (!rank->kept.owner ||
+		    (owner ? rank->kept.owner != owner : rank->kept.machine != machine))
 			continue;
-		list_for_each_entry(w, &pim_waiters, list) {
-			if (!pim_waiter_takes(w, rank))
-				continue;
-			claim = pim_waiter_claim(w);
-			if (!pim_claim_allowed(&claim) ||
-			    (best && pim_claim_before(&best_claim, &claim)))
-				continue;
-			best = w;
-			best_claim = claim;
-		}
-		if (best)
-			pim_lease_give(best, rank);
-	}
-	list_for_each_entry_safe(w, next, &pim_waiters, list) {
-		int err = pim_waiter_hopeless(w);
-
-		if (err)
-			pim_waiter_end(w, err);
+		if (rank->state == PIM_STATE_FREE)
+			pim_rank_clean_locked(rank);
+		else
+			rank->kept.owner = NULL;	/* whoever cleans it sees that */
 	}
 }
+
+void pim_lease_forget(u64 machine)
+{
+	mutex_lock(&pim_lock);
+	pim_lease_unkeep_locked(NULL, machine);
+	mutex_unlock(&pim_lock);
+}
+EXPORT_SYMBOL_GPL(pim_lease_forget);
 
 /** pim_lease_end_locked - take it from its owner; the rank's new state is @to */
 void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event)
@@ -174,6 +67,8 @@ void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event)
 	rank->lease = NULL;
 	lease->owner->ranks--;
 	cancel_delayed_work(&rank->expire_work);
+	if (event == PIM_EVENT_RELEASED)
+		pim_lease_keep_locked(lease);
 	pim_rank_set_state(rank, to);
 	if (to == PIM_STATE_DRAINING)
 		queue_work(pim_wq, &rank->scrub_work);
@@ -204,41 +99,6 @@ static struct pim_lease *pim_lease_join_locked(const struct pim_lease_want *want
 	return lease;
 }
 
-/* Queue @w and see whether it is served at once. 0: it is over; else -EAGAIN. */
-static int pim_waiter_start_locked(struct pim_waiter *w)
-{
-	const struct pim_lease_want *want = w->want;
-	struct pim_claim claim;
-
-	init_completion(&w->done);
-	w->seq = ++pim_waiter_seq;
-	list_add_tail(&w->list, &pim_waiters);
-	w->lease->owner->waiting++;
-	claim = pim_waiter_claim(w);
-	pim_lease_grant_locked();
-	if (w->over)
-		return 0;
-	if (!pim_claim_allowed(&claim))
-		pim_waiter_end(w, -EDQUOT);
-	else if (want->nowait)
-		pim_waiter_end(w, -EAGAIN);
-	return w->over ? 0 : -EAGAIN;
-}
-
-static int pim_waiter_wait(struct pim_waiter *w)
-{
-	unsigned long most = msecs_to_jiffies(READ_ONCE(pim_open_wait_ms));
-	long left = w->want->local ?
-		wait_for_completion_killable_timeout(&w->done, most) :
-		wait_for_completion_interruptible_timeout(&w->done, w->want->timeout);
-
-	mutex_lock(&pim_lock);
-	if (!w->over)	/* what was given in the last moment is kept */
-		pim_waiter_end(w, left ? -EINTR : w->want->local ? -EBUSY : -ETIMEDOUT);
-	mutex_unlock(&pim_lock);
-	return w->err;
-}
-
 /* Who has it. A process's name may be anything: make it one that can be shown. */
 static void pim_lease_name(struct pim_lease *lease, const struct pim_lease_who *who)
 {
@@ -246,6 +106,7 @@ static void pim_lease_name(struct pim_lease *lease, const struct pim_lease_who *
 
 	lease->kind = who ? PIM_OWNER_VM : PIM_OWNER_USER;
 	lease->pid = who ? who->pid : task_tgid_nr(current);
+	lease->machine = who ? who->machine : 0;
 	strscpy(lease->comm, who ? who->name : current->comm, sizeof(lease->comm));
 	for (c = lease->comm; *c; c++) {
 		if (!isascii(*c) || !isprint(*c))
@@ -256,7 +117,7 @@ static void pim_lease_name(struct pim_lease *lease, const struct pim_lease_who *
 struct pim_lease *pim_lease_acquire(const struct pim_lease_want *want)
 {
 	struct pim_lease *lease = kzalloc(sizeof(*lease), GFP_KERNEL_ACCOUNT), *joined;
-	struct pim_waiter w = { .want = want, .lease = lease };
+	struct pim_waiter w = { .want = want, .lease = lease, .cleaning = PIM_ID_ANY };
 	int err;
 
 	if (!lease)

@@ -29,6 +29,7 @@ struct pim_owner {
 	u32 priority;
 	u32 ranks;
 	u32 waiting;
+	u32 keep_ms;
 	u64 leases;
 	atomic64_t busy_ns;
 	atomic64_t commands;
@@ -52,6 +53,7 @@ struct pim_lease {
 	unsigned long expires;		/* jiffies, if expire_ms */
 	u32 expire_ms;
 	u32 kind;			/* enum pim_owner_kind */
+	u64 machine;			/* see struct pim_lease_who; 0 for a process */
 	pid_t pid;
 	char comm[PIM_NAME_LEN];	/* of the process, or the machine */
 	wait_queue_head_t wait;		/* for ended */
@@ -61,11 +63,14 @@ struct pim_lease {
  * struct pim_lease_who - whom a lease is for, when it is not the calling process
  * @uid: in the initial user namespace; limits and accounting go by it
  * @pid: of the process that runs the machine
+ * @machine: a number that no other machine ever had, nor this one before its last
+ *	reset; only what has the same finds what it left in a rank
  * @name: of the machine
  */
 struct pim_lease_who {
 	u32 uid;
 	pid_t pid;
+	u64 machine;
 	char name[PIM_NAME_LEN];
 };
 
@@ -99,6 +104,9 @@ struct pim_lease_want {
  */
 struct pim_lease *pim_lease_acquire(const struct pim_lease_want *want);
 
+/** pim_lease_forget - a machine comes to its end: nothing is kept for it any more */
+void pim_lease_forget(u64 machine);
+
 /** pim_lease_release - one user less */
 void pim_lease_release(struct pim_lease *lease);
 
@@ -123,7 +131,7 @@ int pim_lease_load(struct pim_lease *lease, u64 mask, u64 offset, u64 bytes);
 
 /* For the rest of pim.ko, under pim_lock: */
 void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event);
-void pim_lease_grant_locked(void);
+void pim_lease_unkeep_locked(const struct pim_owner *owner, u64 machine);
 struct pim_owner *pim_owner_get_locked(u32 uid);
 int pim_owner_state(struct pim_owner_state *st);
 void pim_owner_exit(void);

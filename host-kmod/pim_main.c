@@ -32,6 +32,21 @@ module_param_cb(open_wait_ms, &pim_param_ms_ops, &pim_open_wait_ms, 0644);
 __MODULE_PARM_TYPE(open_wait_ms, "uint");
 MODULE_PARM_DESC(open_wait_ms, "ms that opening a rank that is being cleaned waits for it, 1..600000 (default 5000)");
 
+static int pim_param_set_keep(const char *text, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(text, kp, 0, PIM_KEEP_MAX_MS);
+}
+
+static const struct kernel_param_ops pim_param_keep_ops = {
+	.set	= pim_param_set_keep,
+	.get	= param_get_uint,
+};
+
+uint pim_keep_ms;
+module_param_cb(keep_ms, &pim_param_keep_ops, &pim_keep_ms, 0644);
+__MODULE_PARM_TYPE(keep_ms, "uint");
+MODULE_PARM_DESC(keep_ms, "ms that MRAM of a rank is kept for its owner, of owners seen later, 0..86400000 (default 0: not)");
+
 static int __init pim_init(void)
 {
 	int err = pim_rank_init();

@@ -16,6 +16,9 @@
 #define PIM_VM_CONTROL_SIZE	64	/* elements of a queue */
 #define PIM_VM_REQUEST_SIZE	1024
 
+/* Numbers of machines, each of them from one reset to the next. */
+static atomic64_t pim_vm_machines;
+
 static const u8 pim_vm_status[] = {
 	[0]		= VIRTIO_PIM_S_OK,
 	[EINVAL]	= VIRTIO_PIM_S_INVAL,
@@ -315,6 +318,7 @@ static void pim_vm_leave(struct vpci_queue *q)
 	set_active_memcg(NULL);
 }
 
+/* What a guest left in ranks is not for the next one. */
 static void pim_vm_reset(struct vpci_dev *core)
 {
 	struct pim_vm *vm = core_to_vm(core);
@@ -322,6 +326,8 @@ static void pim_vm_reset(struct vpci_dev *core)
 
 	for (i = 0; i < vm->nr_ranks; i++)
 		pim_vm_slot_clear(&vm->slots[i]);
+	pim_lease_forget(vm->who.machine);
+	vm->who.machine = atomic64_inc_return(&pim_vm_machines);
 	WRITE_ONCE(vm->described, false);
 }
 
@@ -354,6 +360,7 @@ static int pim_vm_open(struct vpci_dev *core)
 
 	vm->who.uid = from_kuid(&init_user_ns, current_euid());
 	vm->who.pid = task_tgid_nr(current);
+	vm->who.machine = atomic64_inc_return(&pim_vm_machines);
 	strscpy(vm->who.name, vm->name, sizeof(vm->who.name));	/* stays while it is open */
 	vm->memcg = get_mem_cgroup_from_mm(current->mm);
 	core->nr_queues = 1 + READ_ONCE(pim_mdev_queues);

@@ -34,6 +34,7 @@ struct pim_owner *pim_owner_get_locked(u32 uid)
 	owner->uid = uid;
 	owner->max_ranks = PIM_ID_ANY;
 	owner->priority = PIM_PRIORITY_DEFAULT;
+	owner->keep_ms = READ_ONCE(pim_keep_ms);
 	list_add_tail(&owner->list, before);
 	pim_nr_owners++;
 	return owner;
@@ -54,6 +55,7 @@ int pim_owner_state(struct pim_owner_state *st)
 		st->priority = owner->priority;
 		st->ranks = owner->ranks;
 		st->waiting = owner->waiting;
+		st->keep_ms = owner->keep_ms;
 		st->leases = owner->leases;
 		st->busy_ns = atomic64_read(&owner->busy_ns);
 		st->commands = atomic64_read(&owner->commands);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who gets the next rank. Pure; tests/unit builds it in user space too.
+ * Who gets the next rank, and which. Pure; tests/unit builds it in user space too.
  */
 #ifndef PIM_POLICY_H
 #define PIM_POLICY_H
@@ -35,6 +35,31 @@ static inline int pim_claim_before(const struct pim_claim *a, const struct pim_c
 	if (a->ranks != b->ranks)
 		return a->ranks < b->ranks;
 	return a->seq < b->seq;
+}
+
+/** enum pim_fit - a free rank, for one who may have it */
+enum pim_fit {
+	PIM_FIT_OWN,		/* has what it left there */
+	PIM_FIT_CLEAN,
+	PIM_FIT_OTHERS,		/* is kept for somebody else: to be cleaned first */
+};
+
+/**
+ * struct pim_offer - a free rank
+ * @fit: see there
+ * @until: when it would not be kept any more
+ */
+struct pim_offer {
+	enum pim_fit fit;
+	__u64 until;
+};
+
+/** pim_offer_before - is @a to be taken rather than @b? Of equal ones, any. */
+static inline int pim_offer_before(const struct pim_offer *a, const struct pim_offer *b)
+{
+	if (a->fit != b->fit)
+		return a->fit < b->fit;
+	return a->fit == PIM_FIT_OTHERS && a->until < b->until;
 }
 
 #endif

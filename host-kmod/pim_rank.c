@@ -12,6 +12,7 @@
 
 #include "pim_compat.h"
 #include "pim_event.h"
+#include "pim_grant.h"
 #include "pim_lease.h"
 #include "pim_mram.h"
 #include "pim_rank.h"
@@ -40,7 +41,8 @@ struct pim_rank *pim_rank_find(u32 id)
 
 /* Which states follow which; see pim_rank.h. */
 static const u8 pim_state_next[] = {
-	[PIM_STATE_FREE]	= BIT(PIM_STATE_LEASED) | BIT(PIM_STATE_FAULTY),
+	[PIM_STATE_FREE]	= BIT(PIM_STATE_LEASED) | BIT(PIM_STATE_SCRUBBING) |
+				  BIT(PIM_STATE_FAULTY),
 	[PIM_STATE_LEASED]	= BIT(PIM_STATE_DRAINING) | BIT(PIM_STATE_FAULTY),
 	[PIM_STATE_DRAINING]	= BIT(PIM_STATE_SCRUBBING) | BIT(PIM_STATE_FAULTY),
 	[PIM_STATE_SCRUBBING]	= BIT(PIM_STATE_FREE) | BIT(PIM_STATE_FAULTY),
@@ -57,19 +59,55 @@ void pim_rank_set_state(struct pim_rank *rank, enum pim_state to)
 
 /* --- cleaning ---------------------------------------------------------------------- */
 
+/** pim_rank_clean_locked - it is FREE and kept for somebody: no longer */
+void pim_rank_clean_locked(struct pim_rank *rank)
+{
+	lockdep_assert_held(&pim_lock);
+	rank->kept.owner = NULL;
+	cancel_delayed_work(&rank->keep_work);
+	pim_rank_set_state(rank, PIM_STATE_SCRUBBING);
+	queue_work(pim_wq, &rank->scrub_work);
+}
+
+static void pim_rank_keep_over(struct work_struct *work)
+{
+	struct pim_rank *rank = container_of(to_delayed_work(work), struct pim_rank, keep_work);
+
+	mutex_lock(&pim_lock);
+	/* It may be kept anew by now. */
+	if (rank->state == PIM_STATE_FREE && rank->kept.owner &&
+	    time_after_eq(jiffies, rank->kept.until))
+		pim_rank_clean_locked(rank);
+	mutex_unlock(&pim_lock);
+}
+
+/* Clean, or kept: somebody may have it. */
+static void pim_rank_freed_locked(struct pim_rank *rank)
+{
+	pim_rank_set_state(rank, PIM_STATE_FREE);
+	if (rank->kept.owner) {
+		rank->kept.until = jiffies + msecs_to_jiffies(rank->kept.ms);
+		mod_delayed_work(pim_wq, &rank->keep_work, msecs_to_jiffies(rank->kept.ms));
+	} else {
+		atomic64_inc(&rank->scrubs);
+		pim_event_post(PIM_EVENT_SCRUBBED, rank->id, 0);
+	}
+	pim_lease_grant_locked();
+}
+
 /*
  * DRAINING or SCRUBBING to FREE. Operations of the last owner come to their
  * end first: nothing new begins once its lease has ended, and what is under way
  * is bounded by the deadline of requests. Then the provider stops the DPUs and
  * clears what it has, and when nothing of the old owner's can write to MRAM any
- * more, its pages go.
+ * more, its pages go, unless they are kept for the old owner.
  */
 static void pim_rank_scrub(struct work_struct *work)
 {
 	struct pim_rank *rank = container_of(work, struct pim_rank, scrub_work);
 	const struct pim_request reset = { .op = PIM_OP_RESET };
 	struct pim_session *s;
-	bool mine;
+	bool mine, keep;
 	int err;
 
 	mutex_lock(&pim_lock);
@@ -94,16 +132,17 @@ static void pim_rank_scrub(struct work_struct *work)
 	/* Nobody else asks now: what is left are requests of killed programs. */
 	if (!err && pim_session_busy(s))
 		err = -EIO;
-	if (!err)
+	mutex_lock(&pim_lock);
+	keep = rank->kept.owner;
+	mutex_unlock(&pim_lock);
+	if (!err && !keep)
 		pim_mram_drop(s->mram);
 	mutex_lock(&pim_lock);
 	mine = rank->session == s && rank->state == PIM_STATE_SCRUBBING;
-	if (mine && !err) {
-		pim_rank_set_state(rank, PIM_STATE_FREE);
-		atomic64_inc(&rank->scrubs);
-		pim_event_post(PIM_EVENT_SCRUBBED, rank->id, 0);
-		pim_lease_grant_locked();
-	}
+	if (mine && !err && keep && !rank->kept.owner)
+		queue_work(pim_wq, &rank->scrub_work);	/* meanwhile nobody's: once more */
+	else if (mine && !err)
+		pim_rank_freed_locked(rank);
 	mutex_unlock(&pim_lock);
 	/* One that cannot reset its rank is of no use. */
 	if (mine && err)
@@ -158,6 +197,7 @@ void pim_rank_session_end(struct pim_session *s, u32 event)
 			pim_lease_end_locked(rank->lease, PIM_STATE_FAULTY, PIM_EVENT_REVOKED);
 		else
 			pim_rank_set_state(rank, PIM_STATE_FAULTY);
+		rank->kept.owner = NULL;
 		pim_lease_grant_locked();	/* some have nothing to wait for any more */
 	}
 	mutex_unlock(&pim_lock);
@@ -208,6 +248,7 @@ static struct pim_rank *pim_rank_alloc(const struct pim_rank_add *add)
 	INIT_LIST_HEAD(&rank->list);
 	INIT_WORK(&rank->scrub_work, pim_rank_scrub);
 	INIT_DELAYED_WORK(&rank->expire_work, pim_rank_expire);
+	INIT_DELAYED_WORK(&rank->keep_work, pim_rank_keep_over);
 	spin_lock_init(&rank->op_lock);
 	init_waitqueue_head(&rank->idle);
 	device_initialize(&rank->dev);
@@ -380,6 +421,7 @@ static void pim_rank_remove_locked(struct pim_rank *rank)
 	if (pim_client)
 		pim_client->removed(rank);
 	cancel_delayed_work_sync(&rank->expire_work);
+	cancel_delayed_work_sync(&rank->keep_work);
 	cancel_work_sync(&rank->scrub_work);
 	mutex_lock(&pim_lock);
 	list_del(&rank->list);
@@ -417,6 +459,7 @@ static void pim_rank_fill(const struct pim_rank *rank, struct pim_rank_state *st
 	st->nr_dpus_per_ci = rank->nr_dpus_per_ci;
 	st->mram_size = rank->mram_size;
 	st->local = rank->local;
+	st->kept = rank->state == PIM_STATE_FREE && rank->kept.owner;
 	if (rank->session) {
 		st->mram_used = pim_mram_used(rank->session->mram);
 		st->provider_pid = pid_vnr(rank->session->pid);

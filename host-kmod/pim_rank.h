@@ -11,10 +11,11 @@
  *
  *              lease              it ends             nothing under way
  *      FREE ---------> LEASED ---------> DRAINING ----------------> SCRUBBING
- *        ^                                                            |   ^
- *        +------------------------- clean ----------------------------+   |
- *                                                                         |
- *      each of them --- session ends ---> FAULTY --- new session ---------+
+ *       ^ |                                                          |  ^  ^
+ *       | +-------------- kept for an owner, but no longer ----------|--+  |
+ *       +--------------- clean, or MRAM kept for its owner ----------+     |
+ *                                                                          |
+ *      each of them --- session ends ---> FAULTY --- new session ----------+
  *
  * States change in pim_rank_set_state() only, under pim_lock.
  *
@@ -45,6 +46,17 @@ struct pim_lease;
 struct pim_owner;
 struct pim_session;
 
+/*
+ * For whom the rank's MRAM is kept, from the end of a lease on; pim_lock. While
+ * the rank is FREE and there is no such owner, the rank is clean.
+ */
+struct pim_keep {
+	const struct pim_owner *owner;	/* NULL: nobody */
+	u64 machine;			/* as in struct pim_lease_who; 0: processes of the owner */
+	u32 ms;
+	unsigned long until;		/* jiffies, while FREE */
+};
+
 struct pim_rank {
 	struct device dev;
 	struct list_head list;		/* pim_ranks; pim_ranks_lock and pim_lock to change it */
@@ -62,6 +74,8 @@ struct pim_rank {
 	enum pim_state state;		/* pim_lock */
 	struct pim_session *session;	/* with a reference; pim_lock */
 	struct pim_lease *lease;	/* pim_lock */
+	struct pim_keep kept;
+	struct delayed_work keep_work;
 	struct work_struct scrub_work;
 	struct delayed_work expire_work;
 
@@ -75,6 +89,7 @@ struct pim_rank {
 	atomic64_t bytes_in;
 	atomic64_t bytes_out;
 	atomic64_t leases;
+	atomic64_t returns;	/* leases of who found what it had left */
 	atomic64_t scrubs;
 	atomic64_t provider_errors;	/* requests it answered with an error */
 	atomic64_t provider_timeouts;
@@ -124,6 +139,7 @@ int pim_rank_add(struct pim_rank_add *add, u8 *vpd, u32 __user *id_out);
 int pim_rank_remove(u32 id);
 void pim_rank_session_end(struct pim_session *s, u32 event);
 void pim_rank_set_state(struct pim_rank *rank, enum pim_state to);
+void pim_rank_clean_locked(struct pim_rank *rank);
 int pim_rank_get_state(struct pim_rank_state *st);
 int pim_rank_describe(struct pim_rank_desc *desc);
 bool pim_rank_is_like(const struct pim_rank *rank, const struct pim_rank_desc *desc);
@@ -136,6 +152,6 @@ void pim_rank_exit(void);
 extern const struct attribute_group *pim_rank_groups[];
 
 /* module parameters: pim_main.c */
-extern uint pim_deadline_ms, pim_open_wait_ms;
+extern uint pim_deadline_ms, pim_open_wait_ms, pim_keep_ms;
 
 #endif

@@ -3,6 +3,7 @@
 #include <linux/pid.h>
 #include <linux/sysfs.h>
 
+#include "pim_grant.h"
 #include "pim_lease.h"
 #include "pim_mram.h"
 #include "pim_rank.h"
@@ -40,6 +41,7 @@ PIM_ATTR_SHOW(provider, "%s", rank->session ? rank->info.provider : "");
 PIM_ATTR_SHOW(provider_pid, "%d", rank->session ? pid_vnr(rank->session->pid) : 0);
 PIM_ATTR_SHOW(lease, "%llu", rank->lease ? rank->lease->number : 0);
 PIM_ATTR_SHOW(local, "%d", (int)rank->local);
+PIM_ATTR_SHOW(kept, "%d", rank->state == PIM_STATE_FREE && rank->kept.owner);
 
 /* "uid pid name", or an empty line. */
 static ssize_t owner_show(struct device *dev, struct device_attribute *attr, char *buf)
@@ -90,6 +92,7 @@ static struct attribute *pim_rank_attrs[] = {
 	&dev_attr_provider_pid.attr,
 	&dev_attr_lease.attr,
 	&dev_attr_local.attr,
+	&dev_attr_kept.attr,
 	&dev_attr_owner.attr,
 	&dev_attr_offline.attr,
 	NULL
@@ -107,6 +110,7 @@ PIM_STAT_SHOW(commands, atomic64_read(&rank->commands));
 PIM_STAT_SHOW(bytes_in, atomic64_read(&rank->bytes_in));
 PIM_STAT_SHOW(bytes_out, atomic64_read(&rank->bytes_out));
 PIM_STAT_SHOW(leases, atomic64_read(&rank->leases));
+PIM_STAT_SHOW(returns, atomic64_read(&rank->returns));
 PIM_STAT_SHOW(scrubs, atomic64_read(&rank->scrubs));
 PIM_STAT_SHOW(provider_errors, atomic64_read(&rank->provider_errors));
 PIM_STAT_SHOW(provider_timeouts, atomic64_read(&rank->provider_timeouts));
@@ -119,6 +123,7 @@ static struct attribute *pim_rank_stats[] = {
 	&dev_attr_bytes_in.attr,
 	&dev_attr_bytes_out.attr,
 	&dev_attr_leases.attr,
+	&dev_attr_returns.attr,
 	&dev_attr_scrubs.attr,
 	&dev_attr_provider_errors.attr,
 	&dev_attr_provider_timeouts.attr,

@@ -8,6 +8,10 @@
 
 guest_mib=256
 guest_data_mib=160
+# What the guest's memory is on, and what turns swap on; the bench "donor" has others.
+guest_tier=/dev/ram0:$((2 * guest_mib)):0
+guest_keys=$small
+guest_swap=(swap_on /dev/ram1)
 declare -A to from guest_pid
 
 # start_guest NAME "QEMU AND WORDS BEFORE IT" BYTES [TRACE]
@@ -116,9 +120,9 @@ guest_zipf()
 	local bytes=$((guest_data_mib * mib)) ops=$1 used rss current round name swap
 
 	swap=$(cgroup_qemu)
-	swap_on /dev/ram1
+	"${guest_swap[@]}" || return
 	start_guest kv "$top/userspace-tools/build/emp-qemu -N kv qemu-system-x86_64 --mem-path \
-/dev/ram0:$((2 * guest_mib)):0|dram:$guest_mib|$small" "$bytes" "$work/guest.trace"
+$guest_tier|dram:$guest_mib|$guest_keys" "$bytes" "$work/guest.trace"
 	ask kv >/dev/null || return
 	start_guest swap "$swap" "$bytes" "$work/guest.trace"
 	ask swap >/dev/null || return

@@ -141,7 +141,22 @@ static void add_disk(struct counters *c, const char *dev)
 	}
 }
 
-void counters_read(struct counters *c, const char *sysfs, const char *dev)
+static void add_net(struct counters *c, const char *net)
+{
+	static const char *const names[] = {
+		"rx_bytes", "tx_bytes", "rx_packets", "tx_packets",
+	};
+	char path[128], text[64];
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", net, names[i]);
+		if (slurp(path, text, sizeof(text)) > 0)
+			add(c, "net", names[i], strtoull(text, NULL, 10));
+	}
+}
+
+void counters_read(struct counters *c, const char *sysfs, const char *dev, const char *net)
 {
 	c->nr = 0;
 	add_cpu(c);
@@ -151,4 +166,6 @@ void counters_read(struct counters *c, const char *sysfs, const char *dev)
 		add_region(c, sysfs);
 	if (dev)
 		add_disk(c, dev);
+	if (net)
+		add_net(c, net);
 }

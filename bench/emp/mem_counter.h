@@ -11,7 +11,7 @@
  * struct counters - one reading
  * @nr: how many
  * @name: as in the output: "emp.NAME" of the region's stats, "vm.NAME",
- *        "cpu.NAME" in ticks of 10 ms, "dev.NAME"
+ *        "cpu.NAME" in ticks of 10 ms, "dev.NAME", "net.NAME"
  * @value: of each
  */
 struct counters {
@@ -20,7 +20,10 @@ struct counters {
 	uint64_t value[MAX_COUNTERS];
 };
 
-/* @sysfs: of a region, @dev: name of a disk in /sys/block; NULL if there is none. */
-void counters_read(struct counters *c, const char *sysfs, const char *dev);
+/*
+ * @sysfs: of a region, @dev: name of a disk in /sys/block, @net: of a network
+ * device; each NULL if there is none.
+ */
+void counters_read(struct counters *c, const char *sysfs, const char *dev, const char *net);
 
 #endif

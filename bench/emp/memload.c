@@ -34,7 +34,7 @@
 /* A peer, its process, and what is special to its passes. */
 struct entry {
 	struct peer peer;
-	const char *dev;		/* whose statistics are read */
+	const char *dev, *net;		/* whose statistics are read */
 	int variant[MAX_VARIANTS];	/* vm.page-cluster */
 	unsigned int nr_variants;
 	pid_t pid;
@@ -65,8 +65,8 @@ static const char help[] =
 	"  --label TEXT      first column of the output\n"
 	"  --out FILE        append counters to FILE\n"
 	"  --latency FILE    append the latencies of touch to FILE\n\n"
-	"PEER: NAME=emp,path=FILE,sysfs=DIR[,dev=DISK]\n"
-	"      NAME=anon[,cgroup=DIR,max=BYTES][,pc=N+N...][,dev=DISK]\n"
+	"PEER: NAME=emp,path=FILE,sysfs=DIR[,dev=DISK][,net=DEVICE]\n"
+	"      NAME=anon[,cgroup=DIR,max=BYTES][,pc=N+N...][,dev=DISK][,net=DEVICE]\n"
 	"      NAME=trivial,path=FILE\n"
 	"      NAME=uffd,path=DEVICE,mode=block|spin|same\n";
 
@@ -132,6 +132,8 @@ static void parse_peer(char *text)
 			e->peer.mode = value;
 		else if (!strcmp(part, "dev"))
 			e->dev = value;
+		else if (!strcmp(part, "net"))
+			e->net = value;
 		else if (!strcmp(part, "pc"))
 			for (n = strtok_r(value, "+", &save_n); n && e->nr_variants < MAX_VARIANTS;
 			     n = strtok_r(NULL, "+", &save_n))
@@ -236,7 +238,7 @@ static void pass(struct entry *e, unsigned int variant, struct pass_cmd c)
 	}
 	c.step = 0;
 	ask(e, &c, &cold);
-	counters_read(&before, e->peer.sysfs, e->dev);
+	counters_read(&before, e->peer.sysfs, e->dev, e->net);
 	c.step = 1;
 	ask(e, &c, &r);
 	if (load.work == WORK_DIRTY) {
@@ -246,7 +248,7 @@ static void pass(struct entry *e, unsigned int variant, struct pass_cmd c)
 		ask(e, &c, &again);
 		cold.warm += again.warm;
 	}
-	counters_read(&after, e->peer.sysfs, e->dev);
+	counters_read(&after, e->peer.sysfs, e->dev, e->net);
 
 	emit(e, name, &c, "ns", r.ns);
 	emit(e, name, &c, "ops", r.ops);

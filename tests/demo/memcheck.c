@@ -6,9 +6,15 @@
  * words made from its number and its generation, so a page that is stale, zero
  * or somebody else's is seen.
  *
- * usage: memcheck MEGABYTES SECONDS
+ * usage: memcheck MEGABYTES SECONDS [MAY_LOSE]
+ *
+ * With MAY_LOSE the program outlives lost memory: a page that answers with
+ * SIGBUS is counted and left alone from then on, all others must be right.
  */
 #include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +24,22 @@
 #define PAGE		4096u
 #define WORDS		(PAGE / sizeof(uint64_t))
 #define WORD_STEP	37u	/* words of a page that are checked: every 37th */
+
+#define LOST		UINT32_MAX	/* generation of a page that is no more */
+
+static sigjmp_buf escape;
+static volatile sig_atomic_t armed;
+
+static void on_bus(int sig)
+{
+	if (!armed) {
+		signal(sig, SIG_DFL);
+		raise(sig);
+		return;
+	}
+	armed = 0;
+	siglongjmp(escape, 1);
+}
 
 static double now(void)
 {
@@ -50,17 +72,37 @@ static unsigned int check(const uint64_t *page, uint64_t nr, uint32_t generation
 	return bad;
 }
 
+/* One page, and write it anew if asked to. Returns the number of wrong words; *lost: SIGBUS. */
+static unsigned int visit(uint64_t *page, uint64_t nr, uint32_t generation, bool rewrite,
+			  bool *lost)
+{
+	unsigned int bad;
+
+	*lost = sigsetjmp(escape, 1);
+	if (*lost)
+		return 0;
+	armed = 1;
+	bad = check(page, nr, generation);
+	if (rewrite)
+		fill(page, nr, generation + 1);
+	armed = 0;
+	return bad;
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t pages, reads = 0, writes = 0, bad = 0, seed = 1;
+	uint64_t pages, reads = 0, writes = 0, bad = 0, seed = 1, lost = 0;
+	bool may_lose = argc == 4, gone;
 	uint32_t *generation;
 	double start, end;
 	uint64_t *mem;
 
-	if (argc != 3 || atol(argv[1]) <= 0 || atol(argv[2]) <= 0) {
-		fprintf(stderr, "usage: memcheck MEGABYTES SECONDS\n");
+	if (argc < 3 || argc > 4 || atol(argv[1]) <= 0 || atol(argv[2]) <= 0) {
+		fprintf(stderr, "usage: memcheck MEGABYTES SECONDS [MAY_LOSE]\n");
 		return 2;
 	}
+	if (may_lose)
+		signal(SIGBUS, on_bus);
 	pages = (uint64_t)atol(argv[1]) << 8;
 	generation = calloc(pages, sizeof(*generation));
 	mem = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -82,19 +124,37 @@ int main(int argc, char **argv)
 			/* Nine of ten accesses go to an eighth of the memory. */
 			if (rnd >> 60 < 15)
 				nr = nr / 8;
-			bad += check(mem + nr * WORDS, nr, generation[nr]);
+			if (generation[nr] == LOST)
+				continue;
+			bad += visit(mem + nr * WORDS, nr, generation[nr], !(rnd >> 32 & 3), &gone);
+			if (gone) {
+				generation[nr] = LOST;
+				lost++;
+				continue;
+			}
 			reads++;
 			if (rnd >> 32 & 3)
 				continue;
-			fill(mem + nr * WORDS, nr, ++generation[nr]);
+			generation[nr]++;
 			writes++;
 		}
 	}
-	for (uint64_t i = 0; i < pages && !bad; i++, reads++)
-		bad += check(mem + i * WORDS, i, generation[i]);
+	for (uint64_t i = 0; i < pages && !bad; i++) {
+		if (generation[i] == LOST)
+			continue;
+		bad += visit(mem + i * WORDS, i, generation[i], false, &gone);
+		lost += gone;
+		reads += !gone;
+	}
 
 	printf("memcheck: %" PRIu64 " pages read, %" PRIu64 " rewritten, %" PRIu64 " wrong words\n",
 	       reads, writes, bad);
-	printf("memcheck: %s\n", bad ? "FAILED" : "all of it right");
+	if (may_lose)
+		printf("memcheck: %" PRIu64 " of %" PRIu64 " pages lost, each with a SIGBUS\n",
+		       lost, pages);
+	if (bad)
+		puts("memcheck: FAILED");
+	else
+		printf("memcheck: all %s right\n", lost ? "that is left is" : "of it");
 	return bad ? 1 : 0;
 }

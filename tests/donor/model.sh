@@ -19,25 +19,58 @@ ok()	# NAME STATUS
 	fi
 }
 
-# finds MUTATION WHAT STATUS
+# finds WHAT STATUS PROGRAM OPTION...
 finds()
 {
-	local out status
+	local what=$1 want=$2 out status
+	shift 2
 
-	out=$("$model" "$1")
+	out=$("$@" 2>&1)
 	status=$?
-	echo "$out" | sed 's/^[^#]/# &/' | head -n 40
-	[ "$status" -eq "$3" ] && grep -qx "$2" <<<"$out"
+	echo "$out" | sed 's/^[^#]/# &/' | head -n 60
+	[ "$status" -eq "$want" ] && grep -qx "$what" <<<"$out"
+}
+
+nothing()	# NAME OPTION...: the whole protocol, as far as these budgets go
+{
+	finds none 0 "$model" "${@:2}"
+	ok "$1" $?
+}
+
+# The way to it is told: some steps, each with what the state is then.
+told()	# OPTION...
+{
+	[ "$("$model" "$@" | grep -c '^# *[0-9]*  .* A .*| donor ')" -ge 3 ]
 }
 
 echo "TAP version 14"
 list=$("$model" --list) || { echo "Bail out! $model does not run"; exit 1; }
-finds none none 0
-ok "nothing is found in the whole protocol" $?
-while read -r mutation what; do
-	finds "$mutation" "$what" 3
-	ok "$mutation is found: $what" $?
+nothing mirror --kills 0
+nothing mirror-killed --breaks 1 --stops 0
+nothing no-mirror --mirror 0
+nothing no-mirror-no-loss --mirror 0 --losses 0 --lies 1
+nothing lying-device --lies 1 --breaks 1 --kills 0 --revokes 0
+nothing no-macs --mac 0 --breaks 1
+nothing data-connection --data --mac 0 --breaks 1 --stops 0 --kills 0
+nothing two-blocks --blocks 2 --mac 0 --breaks 1 --stops 0 --kills 0 --revokes 0
+
+while IFS=$'\t' read -r rule what options _; do
+	read -ra options <<<"$options"
+	finds "$what" 3 "$model" "${options[@]}" --without "$rule"
+	ok "without-$rule: $what" $?
 done <<<"$list"
+told --breaks 0 --without zeroing
+ok "tells the way" $?
+
+# what it says of others is worth what its own memory is
+finds none 0 "$model.san" --stops 0 --kills 0 --revokes 0 --breaks 1
+ok "sanitized" $?
+finds leak 3 "$model.san" --breaks 0 --without zeroing
+ok "sanitized, found" $?
+"$model.san" --without nothing >/dev/null 2>&1
+[ $? -eq 2 ]
+ok "refuses what is no rule" $?
+
 echo "1..$nr"
-[ "$nr" -ge 10 ] || failed=1
+[ "$nr" -ge 30 ] || failed=1
 exit "$failed"

@@ -20,8 +20,11 @@ there()	# COMMAND...: on the donor's machine
 	"$node" 1 -- "$@"
 }
 
-donor_there()	# OPTION...
+donor_there()	# OPTION...: none is there from a case that failed
 {
+	"$node" 1 link up
+	wait_until 10 pings || fail "node 1 does not answer"
+	donor_gone
 	there sh -c 'rm -rf /tmp/d; mkdir /tmp/d; "$@" >/tmp/d/log 2>&1 & echo $! >/tmp/d/pid' sh \
 		"$emp_donor" -s /tmp/d/control -k "$keys" -v -o slab=2M "$@"
 	wait_until 30 serves || fail "the donor does not serve: $(there cat /tmp/d/log)"
@@ -83,9 +86,9 @@ lab_reaches_nodes()
 	wait_until 10 pings
 }
 
-pings()
+pings()	# [ADDRESS]
 {
-	busybox ping -c 1 -W 2 10.77.0.2 >/dev/null
+	busybox ping -c 1 -W 2 "${1:-10.77.0.2}" >/dev/null
 }
 
 over_the_wire()
@@ -93,6 +96,8 @@ over_the_wire()
 	begin
 	expect a "check 0 0 $slab 9" ok
 	expect a "check 1 0 $slab 0" ok
+	# its address comes back later than IPv4's when the link was away
+	wait_until 30 pings fd77::2 || fail "node 1 does not answer by IPv6"
 	expect a "open fd77::2 $port $keys" 'ok *'
 	expect a 'grants 1' 'ok 1'
 	donor_gone

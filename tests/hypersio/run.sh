@@ -147,6 +147,12 @@ explore one -j 1 && explore two -j 2 && cmp "$tmp/one/results.csv" "$tmp/two/res
 	grep -q '^hypertrio,compat,64,.*,0.832696,166539,189626,7680,2560,536,' "$tmp/one/results.csv"
 result $? explore-deterministic
 
+# the longest start first: one that starts last would leave the other jobs idle
+find "$tmp/one/runs" -name '*.json' -printf '%T@ %p\n' | sort -n | cut -d' ' -f2 |
+	xargs grep -ohE 'tenants = [0-9]+' | cut -d' ' -f3 >"$tmp/order"
+[ "$(wc -l <"$tmp/order")" = 20 ] && sort -rnc "$tmp/order"
+result $? explore-longest-first
+
 # nothing is run twice; what a run left half-written is not taken for a result
 explore two -j 2 && grep -q '20 of 20 runs are there already' "$tmp/err" &&
 	first=$(find "$tmp/two/runs" -name '*.json' | sort | head -1) &&

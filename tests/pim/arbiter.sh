@@ -309,6 +309,185 @@ tools()
 	done
 }
 
+# left N OWNER: he has left something in rank N, and it is kept for him
+left()
+{
+	as_user "$2" "$bin/rank" "/dev/dpu_rank$1" fill 4096 "$2"
+	become "$1" free
+	[ "$(attr "$1" kept)" = 1 ] || fail "rank $1 is not kept"
+}
+
+keep()	# RANKS: as provide, for users 1001 and 1002
+{
+	provide --ranks "$1"
+	chmod 666 /dev/dpu_rank*
+	"$pimctl" owner set 1001 keep=600
+	"$pimctl" owner set 1002 keep=600
+}
+
+forget()
+{
+	"$pimctl" owner set 1001 keep=none
+	"$pimctl" owner set 1002 keep=none
+}
+
+# Who comes back finds it, every time; the next one does not.
+kept()
+{
+	keep 1
+	left 0 1001
+	[ "$(attr 0 mram_used)" -gt 0 ]
+	"$pimctl" rank list | grep -q '^   0 free  *kept '
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 filled 4096 1001
+	become 0 free
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 filled 4096 1001
+	[ "$(attr 0 stats/returns)" = 2 ] || fail "$(attr 0 stats/returns) returns"
+	become 0 free
+	as_user 1002 "$bin/rank" /dev/dpu_rank0 clean
+	become 0 free
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 clean
+	[ "$(attr 0 stats/returns)" = 2 ]
+	forget
+}
+
+# Of several ranks each gets what it left; who left nothing a clean one, then what
+# would be cleaned first.
+kept_choice()
+{
+	local first
+
+	keep 3
+	left 1 1001
+	left 2 1002
+	lease_as 1002 /tmp/a
+	first=$!
+	wait_until 10 says /tmp/a 'have /dev/dpu_rank2' || fail "$(</tmp/a)"
+	lease_as 1001 /tmp/b
+	wait_until 10 says /tmp/b 'have /dev/dpu_rank1' || fail "$(</tmp/b)"
+	end $!
+	become 1 free
+	end "$first"
+	become 2 free
+	[ "$(attr 1 kept)$(attr 2 kept)" = 11 ]
+	lease_as 1003 /tmp/a
+	wait_until 10 says /tmp/a 'have /dev/dpu_rank0' || fail "$(</tmp/a)"
+	[ "$(attr 1 kept)$(attr 2 kept)" = 11 ]
+	lease_as 1004 /tmp/b
+	wait_until 10 says /tmp/b 'have /dev/dpu_rank1' || fail "$(</tmp/b)"
+	[ "$(attr 2 kept)" = 1 ] || fail "one would have been enough"
+	as_user 1004 "$bin/rank" /dev/dpu_rank1 clean
+	forget
+	become 2 free
+	[ "$(attr 2 kept)" = 0 ]
+}
+
+# At once again, while it is being reset: it waits for its own rank. A provider
+# that is stopped holds that state.
+kept_at_once()
+{
+	local lease
+
+	provide --ranks 2
+	chmod 666 /dev/dpu_rank*
+	"$pimctl" owner set 1001 keep=600
+	lease_as 1001 /tmp/a
+	lease=$!
+	wait_until 10 says /tmp/a 'have /dev/dpu_rank0' || fail "$(</tmp/a)"
+	kill -STOP "$provider"
+	kill "$lease"
+	become 0 scrubbing
+	# who does not wait gets another
+	[ "$(as_user 1001 "$pimctl" lease run --timeout 0 -- sh -c 'echo $ANNEX_RANKS')" = /dev/dpu_rank1 ]
+	lease_as 1001 /tmp/b
+	lease=$!
+	wait_until 10 waiting 1001 1 || fail "$(</tmp/b)"
+	kill -CONT "$provider"
+	wait_until 10 says /tmp/b 'have /dev/dpu_rank0' || fail "$(</tmp/b)"
+	kill "$lease"
+	forget
+}
+
+# The ends of it: time, the administrator, a lease that was revoked, the provider.
+kept_ends()
+{
+	local scrubs
+
+	keep 1
+	"$pimctl" owner set 1001 keep=1
+	scrubs=$(attr 0 stats/scrubs)
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 fill 4096 1
+	wait_until 10 cleaned "$scrubs"
+	[ "$(attr 0 kept)$(attr 0 mram_used)" = 00 ]
+	left 0 1002
+	forget
+	become 0 free
+	[ "$(attr 0 kept)$(attr 0 mram_used)" = 00 ]
+	"$pimctl" owner set 1001 keep=600
+	lease_as 1001 /tmp/a
+	wait_until 10 says /tmp/a have
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 fill 4096 1
+	"$pimctl" lease revoke 0
+	end $!
+	become 0 free
+	[ "$(attr 0 kept)" = 0 ] || fail "kept, though revoked"
+	left 0 1001
+	kill -KILL "$provider"
+	reap "$provider"
+	become 0 faulty
+	provide
+	chmod 666 /dev/dpu_rank0
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 clean
+	[ "$(attr 0 stats/returns)" = 0 ]
+	forget
+	"$pimctl" owner set 1001 keep=86401 2>/dev/null && fail "a keep of more than a day"
+	not quietly tee /sys/module/pim/parameters/keep_ms <<<86400001
+}
+
+cleaned()	# SCRUBS: once more than that
+{
+	[ "$(attr 0 stats/scrubs)" -gt "$1" ]
+}
+
+# MRAM that the provider has elsewhere cannot be kept.
+kept_elsewhere()
+{
+	provide --xfer
+	chmod 666 /dev/dpu_rank0
+	"$pimctl" owner set 1001 keep=600
+	as_user 1001 "$bin/rank" /dev/dpu_rank0 fill 4096 1
+	become 0 free
+	[ "$(attr 0 kept)" = 0 ]
+	forget
+}
+
+# What pimctl top makes of a moment in which one works and another waits.
+live()
+{
+	provide
+	start_client until EIO
+	wait_until 10 says /tmp/client.out working
+	lease_as 1001 /tmp/a
+	wait_until 10 waiting 1001 1
+	"$pimctl" top --batch --interval 0.5 --count 2 >/tmp/top
+	[ "$(grep -c 'ranks: 1, 1 leased; waiting: 1, 1 of uid 1001$' /tmp/top)" = 2 ] || fail "$(</tmp/top)"
+	grep -qE '^   0 leased +[1-9][0-9.]* +[1-9][0-9]* .* rank\[[0-9]+\] \(uid 0\)$' /tmp/top || fail "$(</tmp/top)"
+	"$pimctl" --json top --interval 0.5 --count 1 | python3 -c '
+import json, sys
+t = json.load(sys.stdin)
+rank = t["ranks"][0]
+assert t["waiting"] == 1 and rank["state"] == "leased", t
+assert 0 < rank["busy_percent"] <= 100 and rank["commands_per_s"] > 0, t' || fail "JSON"
+	# the same in a window; on a terminal that nobody knows as plain text
+	TERM=xterm script -qec "$pimctl top --count 1 --interval 0.3" /tmp/window </dev/null >/dev/null
+	grep -q $'\e\\[?1049h.*ranks: 1, 1 leased' /tmp/window || fail "window: $(cat -v /tmp/window)"
+	TERM=nonesuch script -qec "$pimctl top --count 1 --interval 0.3" /tmp/window </dev/null >/dev/null
+	grep -q '^[0-9:]* ranks: 1, 1 leased' /tmp/window || fail "no window: $(cat -v /tmp/window)"
+	kill "$!"
+	reap "$!"
+	wait_until 10 waiting 1001 0
+	"$pimctl" top --batch --interval 0.1 --count 1 | grep -q 'waiting: 0$'
+}
+
 t_run run run_and_status
 t_run shared shared
 t_run outlived outlived
@@ -323,4 +502,10 @@ t_run kills kills
 t_run events events
 t_run counted counted
 t_run tools tools
+t_run top live
+t_run kept kept
+t_run kept-choice kept_choice
+t_run kept-at-once kept_at_once
+t_run kept-ends kept_ends
+t_run kept-elsewhere kept_elsewhere
 t_end

@@ -149,7 +149,7 @@ programs()
 		grep commits sdk.out; (cd /sys/class/dpu_rank/dpu_rank0/stats; grep . *); echo sequence done
 		vadd make /tmp 2048 &&
 		dpu-run -r /dev/dpu_rank0 -n 64 -s nr_blocks=8 -i a:8192=/tmp/a.%d -i b:8192=/tmp/b.%d \
-			-o sum:8192=/tmp/sum.%d /bin/vadd.dpu && vadd check /tmp 2048" \
+			-o sum:8192=/tmp/sum.%d -o checksum=/tmp/checksum.%d /bin/vadd.dpu && vadd check /tmp 2048" \
 		--file "$bin/sdk" --file "$bin/vadd" --file "$bin/dpu-run" --file /tmp/vadd.dpu
 	guest_wait vm0
 	report

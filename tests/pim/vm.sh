@@ -93,6 +93,21 @@ clean()
 	[ "$(attr 0 stats/scrubs)" -ge 3 ]
 }
 
+# What a machine left is kept for it, but not for its next guest, nor for another machine.
+kept()
+{
+	provide --ranks 2
+	"$pimctl" owner set 0 keep=600
+	vm_add vm0
+	vm kept
+	wait_until 15 no_rank_is scrubbing
+	wait_until 15 no_rank_is draining
+	[ "$(attr 0 kept)$(attr 1 kept)" = 00 ] || fail "kept after the machine's end"
+	[ "$(attr 0 stats/returns)" = 1 ]
+	vm kept
+	"$pimctl" owner set 0 keep=0
+}
+
 # Two machines and one rank: one has it, the other is told, then it gets it.
 compete()
 {
@@ -223,6 +238,7 @@ t_run intx action intx
 t_run told told
 t_run tool tool
 t_run clean clean
+t_run kept kept
 t_run compete compete
 t_run late late
 t_run provider-dies provider_dies

@@ -23,5 +23,8 @@ $(foreach t,$(pim_tests),$(eval $(t)_CFLAGS = -I$$(if $$(filter %.san,$$@),$(pim
 $(foreach t,$(pim_tests),$(eval $(t)_LIBS = $$(if $$(filter %.san,$$@),$(pim_san_lib),$(pim_lib)) -lpthread))
 
 pim_exec_SRCS := pim_ref.c
+pim_top_SRCS := $(addprefix $(tools)/pim/,pim_top.c pim_client.c)
+pim_top_CFLAGS += -I../../include/uapi
+pim_top_LIBS += -ljansson
 
 .PHONY: pim-force

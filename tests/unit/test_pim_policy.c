@@ -76,11 +76,17 @@ static bool even(void)
 	return true;
 }
 
+static bool rather(struct pim_offer a, struct pim_offer b)
+{
+	return pim_offer_before(&a, &b) && !pim_offer_before(&b, &a);
+}
+
 int main(void)
 {
+	const struct pim_offer clean = { PIM_FIT_CLEAN, 0 }, again = { PIM_FIT_CLEAN, 7 };
 	const struct pim_claim none = { 4, 0, 2, 10 };
 
-	printf("TAP version 14\n1..8\n");
+	printf("TAP version 14\n1..12\n");
 	ok(before((struct pim_claim){ 5, 9, 10, 99 }, none), "priority is first");
 	ok(before(none, (struct pim_claim){ 4, 1, 2, 1 }), "then who has fewer");
 	ok(before((struct pim_claim){ 4, 0, 2, 9 }, none), "then who was earlier");
@@ -89,5 +95,11 @@ int main(void)
 	ok(!pim_claim_allowed(&(struct pim_claim){ 7, 0, 0, 0 }), "a limit of none");
 	ok(total_order(), "a total order");
 	ok(even(), "two owners share evenly");
+	ok(rather((struct pim_offer){ PIM_FIT_OWN, 9 }, clean), "one's own data before a clean rank");
+	ok(rather(clean, (struct pim_offer){ PIM_FIT_OTHERS, 0 }), "a clean rank before others' data");
+	ok(rather((struct pim_offer){ PIM_FIT_OTHERS, 3 }, (struct pim_offer){ PIM_FIT_OTHERS, 4 }),
+	   "of others' data what would go first");
+	ok(!pim_offer_before(&clean, &again) && !pim_offer_before(&again, &clean),
+	   "clean ranks are equal");
 	return bad;
 }

@@ -75,6 +75,11 @@ says "vm add, there is one" 1 'already' env PIM_SYS="$tmp" "$build/pimctl" vm ad
 says "vm remove, in use" 1 'in use' env PIM_SYS="$tmp" "$build/pimctl" vm remove vm0
 says "vm remove, none" 1 "no machine 'vm1'" env PIM_SYS="$tmp" "$build/pimctl" vm remove vm1
 says "events, timeout" 2 'is not a number' "$build/pimctl" events --timeout 0
+says "top, no module" 1 'modprobe pim' "$build/pimctl" top --batch
+says "top, no module, JSON" 1 'modprobe pim' "$build/pimctl" --json top
+says "top, interval" 2 "'0.01' is not a number of seconds from 0.1 to 3600" "$build/pimctl" top --interval 0.01
+says "top, count" 2 'is not a number' "$build/pimctl" top --count 0
+says "top, a word" 2 'usage: pimctl top' "$build/pimctl" top 1
 says "doctor" 1 'MISSING.*arbiter' "$build/pimctl" doctor
 says "doctor, JSON" 1 '"verdict": "MISSING"' "$build/pimctl" --json doctor
 says "pim-emu: help" 0 'chip-id' "$build/pim-emu" --help

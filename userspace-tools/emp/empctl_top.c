@@ -122,21 +122,6 @@ static void show(const struct table *before, const struct table *after, bool bat
 	}
 }
 
-static bool interval_of(const struct ax_args *args, double *seconds)
-{
-	const char *text = ax_value(args, "interval");
-	char *end;
-
-	*seconds = 2;
-	if (!text)
-		return true;
-	*seconds = strtod(text, &end);
-	if (end != text && !*end && *seconds >= 0.1 && *seconds <= 3600)
-		return true;
-	ax_usage("--interval: '%s' is not a number of seconds from 0.1 to 3600", text);
-	return false;
-}
-
 int empctl_top(const struct ax_args *args)
 {
 	const char *only = args->argc ? args->argv[0] : NULL;
@@ -148,7 +133,7 @@ int empctl_top(const struct ax_args *args)
 	double seconds;
 	int ret = AX_OK;
 
-	if (!interval_of(args, &seconds) ||
+	if (!ax_interval(args, 2, &seconds) ||
 	    !empctl_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
 		return AX_USAGE;
 	if (only && empctl_need_region(only))

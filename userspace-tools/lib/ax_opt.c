@@ -221,3 +221,18 @@ bool ax_has(const struct ax_args *args, const char *name)
 {
 	return ax_value(args, name);
 }
+
+bool ax_interval(const struct ax_args *args, double otherwise, double *seconds)
+{
+	const char *text = ax_value(args, "interval");
+	char *end;
+
+	*seconds = otherwise;
+	if (!text)
+		return true;
+	*seconds = strtod(text, &end);
+	if (end != text && !*end && *seconds >= 0.1 && *seconds <= 3600)
+		return true;
+	ax_usage("--interval: '%s' is not a number of seconds from 0.1 to 3600", text);
+	return false;
+}

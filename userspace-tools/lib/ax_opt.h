@@ -69,5 +69,7 @@ int ax_parse(const struct ax_program *program, int argc, char **argv, struct ax_
 /* Was the option given? The last value of an option, or NULL. */
 bool ax_has(const struct ax_args *args, const char *name);
 const char *ax_value(const struct ax_args *args, const char *name);
+/* --interval in seconds, 0.1 to 3600, of a live table; false: refused, after ax_usage(). */
+bool ax_interval(const struct ax_args *args, double otherwise, double *seconds);
 
 #endif

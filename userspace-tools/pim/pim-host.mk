@@ -4,7 +4,8 @@
 
 pim_serve_src := pim/pim_serve.c
 pimctl_src := pim/pimctl.c pim/pimctl_rank.c pim/pimctl_lease.c pim/pimctl_events.c \
-	      pim/pimctl_doctor.c pim/pimctl_vm.c pim/pim_client.c
+	      pim/pimctl_doctor.c pim/pimctl_vm.c pim/pimctl_top.c pim/pim_top.c \
+	      pim/pim_client.c
 
 pim_emu_src := pim/pim_emu.c
 pim_host_tools := pimctl pim-emu
@@ -13,7 +14,7 @@ all_src += $(pim_serve_src) $(pimctl_src) $(pim_emu_src)
 programs += $(pim_host_tools:%=$(O)/%)
 
 $(O)/pimctl: $(call obj,$(pimctl_src) $(pim_serve_src) $(cli_src) $(lib_src))
-	$(CC) $(LDFLAGS) $^ -ljansson -o $@
+	$(CC) $(LDFLAGS) $^ -ljansson -lncurses -o $@
 
 $(O)/pim-emu: $(call obj,$(pim_emu_src) $(pim_serve_src) $(cli_src)) $(O)/libpimdpu.a
 	$(CC) $(LDFLAGS) $^ -lpthread -o $@

@@ -101,6 +101,11 @@ void pim_dpu_scrub(struct pim_dpu *dpu)
 			memset(chunk, 0, PIM_MRAM_CHUNK);
 	}
 	memset(dpu->touched, 0, (chunks(dpu) + 63) / 64 * sizeof(*dpu->touched));
+	pim_dpu_reset(dpu);
+}
+
+void pim_dpu_reset(struct pim_dpu *dpu)
+{
 	memset(dpu->iram, 0, dpu->iram_size * sizeof(*dpu->iram));
 	memset(dpu->wram, 0, dpu->wram_size);
 	memset(dpu->atomic, 0, sizeof(dpu->atomic));

@@ -123,6 +123,8 @@ uint64_t pim_dpu_mram_used(const struct pim_dpu *dpu);
 
 /* All memories to zero, all bits, registers and counters as after creation. */
 void pim_dpu_scrub(struct pim_dpu *dpu);
+/* The same, but MRAM stays as it is. */
+void pim_dpu_reset(struct pim_dpu *dpu);
 
 /* Cycles, estimated (docs/dpu-isa.md). */
 uint64_t pim_dpu_cycles(const struct pim_dpu *dpu);

@@ -58,7 +58,7 @@ static void answer(struct emu *e, const struct pim_request *req)
 
 	switch (req->op) {
 	case PIM_OP_RESET:
-		pim_rank_scrub(e->rank);
+		pim_rank_reset(e->rank);	/* MRAM is the kernel's affair */
 		break;
 	case PIM_OP_COMMIT:
 		pim_rank_commit(e->rank, (const uint64_t *)req->words);

@@ -212,10 +212,10 @@ void pim_rank_release_all(struct pim_rank *rank)
 		pim_runner_release(&rank->runners[n]);
 }
 
-void pim_rank_scrub_held(struct pim_rank *rank)
+static void reset_held(struct pim_rank *rank, void (*reset)(struct pim_dpu *dpu))
 {
 	for (unsigned int n = 0; n < PIM_RANK_NR_DPUS; n++) {
-		pim_dpu_scrub(rank->dpus[n]);
+		reset(rank->dpus[n]);
 		rank->runners[n].run_ns = 0;
 	}
 	for (unsigned int c = 0; c < PIM_RANK_NR_CIS; c++)
@@ -225,13 +225,28 @@ void pim_rank_scrub_held(struct pim_rank *rank)
 	rank->mux_violations = 0;
 }
 
-void pim_rank_scrub(struct pim_rank *rank)
+void pim_rank_scrub_held(struct pim_rank *rank)
+{
+	reset_held(rank, pim_dpu_scrub);
+}
+
+static void reset_all(struct pim_rank *rank, void (*reset)(struct pim_dpu *dpu))
 {
 	pthread_mutex_lock(&rank->lock);
 	pim_rank_hold_all(rank);
-	pim_rank_scrub_held(rank);
+	reset_held(rank, reset);
 	pim_rank_release_all(rank);
 	pthread_mutex_unlock(&rank->lock);
+}
+
+void pim_rank_scrub(struct pim_rank *rank)
+{
+	reset_all(rank, pim_dpu_scrub);
+}
+
+void pim_rank_reset(struct pim_rank *rank)
+{
+	reset_all(rank, pim_dpu_reset);
 }
 
 void pim_rank_inject_dpu(struct pim_rank *rank, unsigned int index, uint32_t value)

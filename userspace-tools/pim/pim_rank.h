@@ -58,6 +58,8 @@ bool pim_rank_idle(struct pim_rank *rank);
 
 /* Everything to what it was after creation: nothing of an owner is left for the next. */
 void pim_rank_scrub(struct pim_rank *rank);
+/* The same, but MRAM stays as it is. */
+void pim_rank_reset(struct pim_rank *rank);
 
 /*
  * The whole state: memories, registers, run and atomic bits, faults, control

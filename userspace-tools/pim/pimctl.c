@@ -41,6 +41,14 @@ static const struct ax_opt events_opts[] = {
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
+static const struct ax_opt top_opts[] = {
+	{ "batch", 'b', NULL,
+	  "print plain tables, for logs and pipes (default unless on a terminal)", NULL },
+	{ "interval", 'i', "SECONDS", "time between two tables, 0.1 to 3600 (default 2)", "" },
+	{ "count", 'n', "N", "end after N tables", "" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_cmd cmds[] = {
 	{ "rank", "list", NULL, "List the ranks", 0, 0, NULL, pimctl_rank_list },
 	{ "rank", "show", "[ID]", "Show one rank or all with everything known", 0, 1, NULL,
@@ -56,7 +64,7 @@ static const struct ax_cmd cmds[] = {
 	{ "lease", "revoke", "ID", "End the lease of a rank", 1, 1, NULL, pimctl_lease_revoke },
 	{ "owner", "list", NULL, "List the owners: what they have, may have, have used", 0, 0, NULL,
 	  pimctl_owner_list },
-	{ "owner", "set", "UID KEY=VALUE...", "Set max_ranks (a number or none) or priority (0 to 7)",
+	{ "owner", "set", "UID KEY=VALUE...", "Set max_ranks (a number or none), priority (0 to 7), keep (seconds or none)",
 	  2, -1, NULL, pimctl_owner_set },
 	{ "vm", "add", "NAME",
 	  "Make a device for a virtual machine, and print QEMU's argument for it", 1, 1,
@@ -66,6 +74,8 @@ static const struct ax_cmd cmds[] = {
 	{ "vm", "remove", "NAME", "Remove one", 1, 1, vm_remove_opts, pimctl_vm_remove },
 	{ "qemu-args", NULL, "NAME", "Print QEMU's argument for one", 1, 1, NULL,
 	  pimctl_qemu_args },
+	{ "top", NULL, NULL, "Show live who uses which rank, how much, and who waits", 0, 0,
+	  top_opts, pimctl_top },
 	{ "events", NULL, NULL, "Print events: ranks and leases that come, go, fail", 0, 0,
 	  events_opts, pimctl_events },
 	{ "doctor", NULL, NULL, "Check what processing in memory needs on this machine", 0, 0, NULL,

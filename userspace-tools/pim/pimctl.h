@@ -28,6 +28,34 @@ int pimctl_vm_list(const struct ax_args *args);
 int pimctl_qemu_args(const struct ax_args *args);
 int pimctl_events(const struct ax_args *args);
 int pimctl_doctor(const struct ax_args *args);
+int pimctl_top(const struct ax_args *args);
+
+#define PIMCTL_UUID	40	/* bytes of one as text */
+#define PIMCTL_VM_COUNTERS	11
+
+/* The device of a virtual machine, as sysfs shows it. */
+struct pimctl_vm {
+	char uuid[PIMCTL_UUID];
+	char name[PIM_NAME_LEN];
+	char leases[4096];	/* rank of each of its ranks, or "-" */
+	unsigned long ranks;
+	bool opened;
+	bool has[PIMCTL_VM_COUNTERS];
+	uint64_t counters[PIMCTL_VM_COUNTERS];
+};
+
+/* The names of the counters; those that a table of figures needs have a number. */
+extern const char *const pimctl_vm_counters[PIMCTL_VM_COUNTERS];
+enum {
+	PIMCTL_VM_KICKS = 0,
+	PIMCTL_VM_REQUESTS = 1,
+	PIMCTL_VM_INTERRUPTS = 2,
+	PIMCTL_VM_COMMITS = 5,
+	PIMCTL_VM_UPDATES = 6,
+};
+
+/* Each machine; @see returns true to end. How many there were, or -1. */
+int pimctl_each_vm(bool (*see)(const struct pimctl_vm *vm, void *arg), void *arg);
 
 /* Print (and release) a JSON value with a newline; AX_OK or AX_FAIL. */
 int pimctl_print_json(json_t *value);

@@ -154,8 +154,9 @@ int pimctl_lease_revoke(const struct ax_args *args)
 
 static json_t *owner_json(const struct pim_owner_state *st)
 {
-	json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 			      "uid", (json_int_t)st->uid, "priority", (json_int_t)st->priority,
+			      "keep_ms", (json_int_t)st->keep_ms,
 			      "ranks", (json_int_t)st->ranks, "waiting", (json_int_t)st->waiting,
 			      "leases", (json_int_t)st->leases, "busy_ns", (json_int_t)st->busy_ns,
 			      "commands", (json_int_t)st->commands,
@@ -169,12 +170,14 @@ static json_t *owner_json(const struct pim_owner_state *st)
 
 static void owner_line(const struct pim_owner_state *st)
 {
-	char most[16] = "none", a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN];
+	char most[16] = "none", keep[16] = "none", a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN];
 
 	if (st->max_ranks != PIM_ID_ANY)
 		snprintf(most, sizeof(most), "%u", st->max_ranks);
-	printf("%8u %8u %6u %6s %7u %8llu %10s %12llu %10s %10s\n", st->uid, st->priority,
-	       st->ranks, most, st->waiting, (unsigned long long)st->leases,
+	if (st->keep_ms)
+		snprintf(keep, sizeof(keep), "%g s", st->keep_ms / 1e3);
+	printf("%8u %8u %6u %6s %8s %7u %8llu %10s %12llu %10s %10s\n", st->uid, st->priority,
+	       st->ranks, most, keep, st->waiting, (unsigned long long)st->leases,
 	       ax_human_ns(st->busy_ns, a), (unsigned long long)st->commands,
 	       ax_human_size(st->bytes_in, b), ax_human_size(st->bytes_out, c));
 }
@@ -190,8 +193,8 @@ int pimctl_owner_list(const struct ax_args *args)
 	if (arbiter < 0)
 		return ax_error("%s", msg.text);
 	if (!array)
-		printf("%8s %8s %6s %6s %7s %8s %10s %12s %10s %10s\n", "UID", "PRIORITY", "RANKS",
-		       "MOST", "WAITING", "LEASES", "BUSY", "COMMANDS", "IN", "OUT");
+		printf("%8s %8s %6s %6s %8s %7s %8s %10s %12s %10s %10s\n", "UID", "PRIORITY",
+		       "RANKS", "MOST", "KEEP", "WAITING", "LEASES", "BUSY", "COMMANDS", "IN", "OUT");
 	while ((ret = pim_owner_get(arbiter, uid, &st, &msg)) > 0) {
 		if (array)
 			json_array_append_new(array, owner_json(&st));
@@ -235,7 +238,18 @@ static int owner_pair(struct pim_owner_state *st, const char *pair)
 		st->priority = v;
 		return AX_OK;
 	}
-	return ax_usage("'%.*s' cannot be set: max_ranks or priority", (int)len, pair);
+	if (len == strlen("keep") && !strncmp(pair, "keep", len)) {
+		if (!strcmp(value, "none")) {
+			st->keep_ms = 0;
+			return AX_OK;
+		}
+		if (ax_parse_u64(value, strlen(value), &v) || v > PIM_KEEP_MAX_MS / 1000)
+			return ax_usage("keep: '%s' is not a number of seconds up to %u, or none",
+					value, PIM_KEEP_MAX_MS / 1000);
+		st->keep_ms = v * 1000;
+		return AX_OK;
+	}
+	return ax_usage("'%.*s' cannot be set: max_ranks, priority or keep", (int)len, pair);
 }
 
 int pimctl_owner_set(const struct ax_args *args)
@@ -260,6 +274,7 @@ int pimctl_owner_set(const struct ax_args *args)
 	if (err && st.uid == uid) {
 		set.max_ranks = st.max_ranks;
 		set.priority = st.priority;
+		set.keep_ms = st.keep_ms;
 	}
 	set.uid = uid;
 	for (int i = 1; i < args->argc; i++) {

@@ -24,9 +24,10 @@ static const char *local_name(const struct pim_rank_state *st, char out[32])
 static json_t *rank_json(const struct pim_rank_state *st)
 {
 	char local[32];
-	json_t *o = json_pack("{s:I, s:s, s:b, s:I, s:I, s:I, s:I}",
+	json_t *o = json_pack("{s:I, s:s, s:b, s:b, s:I, s:I, s:I, s:I}",
 			      "rank", (json_int_t)st->id, "state", pim_state_name(st->state),
-			      "offline", (int)st->offline, "nr_cis", (json_int_t)st->nr_cis,
+			      "offline", (int)st->offline, "kept", (int)st->kept,
+			      "nr_cis", (json_int_t)st->nr_cis,
 			      "nr_dpus_per_ci", (json_int_t)st->nr_dpus_per_ci,
 			      "mram_size", (json_int_t)st->mram_size,
 			      "mram_used", (json_int_t)st->mram_used);
@@ -61,8 +62,9 @@ static void rank_line(const struct pim_rank_state *st)
 			 st->owner_pid);
 	snprintf(dpus, sizeof(dpus), "%ux%u", st->nr_cis, st->nr_dpus_per_ci);
 	printf("%4u %-9s%-8s %5s %10s %-14s %-12s %s\n", st->id, pim_state_name(st->state),
-	       st->offline ? " offline" : "", dpus, ax_human_size(st->mram_used, used),
-	       local_name(st, local), st->provider_pid ? st->provider : "-", owner);
+	       st->offline ? " offline" : st->kept ? " kept" : "", dpus,
+	       ax_human_size(st->mram_used, used), local_name(st, local),
+	       st->provider_pid ? st->provider : "-", owner);
 }
 
 static void rank_text(const struct pim_rank_state *st)
@@ -70,7 +72,8 @@ static void rank_text(const struct pim_rank_state *st)
 	char a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN], d[AX_HUMAN], e[AX_HUMAN], local[32];
 
 	printf("rank %u\n", st->id);
-	printf("  state      %s%s\n", pim_state_name(st->state), st->offline ? ", offline" : "");
+	printf("  state      %s%s%s\n", pim_state_name(st->state), st->offline ? ", offline" : "",
+	       st->kept ? ", kept for its last owner" : "");
 	printf("  DPUs       %u interfaces of %u, MRAM %s each, %s in use\n", st->nr_cis,
 	       st->nr_dpus_per_ci, ax_human_size(st->mram_size, a),
 	       ax_human_size(st->mram_used, b));

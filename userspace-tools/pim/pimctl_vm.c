@@ -17,19 +17,11 @@
 #include "pimctl.h"
 
 #define TYPE	"class/mdev_bus/pim/mdev_supported_types/pim_mdev-ranks"
-#define UUID	40	/* bytes of one as text */
+#define UUID	PIMCTL_UUID
 
-struct vm {
-	char uuid[UUID];
-	char name[PIM_NAME_LEN];
-	char leases[4096];
-	unsigned long ranks;
-	bool opened;
-};
-
-static const char *const counters[] = {
+const char *const pimctl_vm_counters[PIMCTL_VM_COUNTERS] = {
 	"kicks", "requests", "interrupts", "broken", "opens", "commits", "updates", "transfers",
-	"bytes_in", "bytes_out", "errors", NULL
+	"bytes_in", "bytes_out", "errors"
 };
 
 /* sysfs, or $PIM_SYS. */
@@ -78,7 +70,7 @@ static int write_attr(const char *uuid, const char *name, const char *text)
 }
 
 /* False: it is a mediated device of another kind, or gone. */
-static bool look(const char *uuid, struct vm *vm)
+static bool look(const char *uuid, struct pimctl_vm *vm)
 {
 	char text[32], path[PATH_MAX], link[PATH_MAX];
 	ssize_t n;
@@ -97,29 +89,26 @@ static bool look(const char *uuid, struct vm *vm)
 		return false;
 	vm->ranks = strtoul(text, NULL, 10);
 	vm->opened = read_text(text, sizeof(text), uuid, "opened") && text[0] == '1';
+	for (int i = 0; i < PIMCTL_VM_COUNTERS; i++) {
+		snprintf(path, sizeof(path), "stats/%s", pimctl_vm_counters[i]);
+		vm->has[i] = read_text(text, sizeof(text), uuid, path);
+		vm->counters[i] = vm->has[i] ? strtoull(text, NULL, 10) : 0;
+	}
 	return true;
 }
 
-/* Each machine; @see returns true to end. How many there were, or -1 after a message. */
-static int each_vm(bool (*see)(const struct vm *vm, void *arg), void *arg)
+int pimctl_each_vm(bool (*see)(const struct pimctl_vm *vm, void *arg), void *arg)
 {
 	char path[PATH_MAX];
 	struct dirent *e;
-	struct vm vm;
+	struct pimctl_vm vm;
 	int nr = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%.3000s/" TYPE, root());
-	if (access(path, F_OK)) {
-		ax_error("there are no devices for virtual machines (modprobe pim_mdev)");
-		return -1;
-	}
 	snprintf(path, sizeof(path), "%.3000s/bus/mdev/devices", root());
 	dir = opendir(path);
-	if (!dir) {
-		ax_error("%s: %s", path, strerror(errno));
+	if (!dir)
 		return -1;
-	}
 	while ((e = readdir(dir))) {
 		if (e->d_name[0] == '.' || strlen(e->d_name) >= UUID || !look(e->d_name, &vm))
 			continue;
@@ -131,13 +120,30 @@ static int each_vm(bool (*see)(const struct vm *vm, void *arg), void *arg)
 	return nr;
 }
 
+/* The same, after a message if that is -1. */
+static int each_vm(bool (*see)(const struct pimctl_vm *vm, void *arg), void *arg)
+{
+	char path[PATH_MAX];
+	int nr;
+
+	snprintf(path, sizeof(path), "%.3000s/" TYPE, root());
+	if (access(path, F_OK)) {
+		ax_error("there are no devices for virtual machines (modprobe pim_mdev)");
+		return -1;
+	}
+	nr = pimctl_each_vm(see, arg);
+	if (nr < 0)
+		ax_error("%s/bus/mdev/devices: %s", root(), strerror(errno));
+	return nr;
+}
+
 struct search {
 	const char *name;
-	struct vm vm;
+	struct pimctl_vm vm;
 	bool found;
 };
 
-static bool is_it(const struct vm *vm, void *arg)
+static bool is_it(const struct pimctl_vm *vm, void *arg)
 {
 	struct search *s = arg;
 
@@ -235,10 +241,9 @@ int pimctl_vm_remove(const struct ax_args *args)
 	return AX_OK;
 }
 
-static bool print_vm(const struct vm *vm, void *arg)
+static bool print_vm(const struct pimctl_vm *vm, void *arg)
 {
 	json_t *array = arg, *o;
-	char text[32];
 
 	if (!array) {
 		printf("%-31s %5lu %-5s %-12s %s\n", vm->name, vm->ranks, vm->opened ? "yes" : "no",
@@ -247,12 +252,10 @@ static bool print_vm(const struct vm *vm, void *arg)
 	}
 	o = json_pack("{s:s, s:s, s:I, s:b, s:s}", "name", vm->name, "uuid", vm->uuid,
 		      "ranks", (json_int_t)vm->ranks, "opened", vm->opened, "leases", vm->leases);
-	for (int i = 0; o && counters[i]; i++) {
-		char path[64];
-
-		snprintf(path, sizeof(path), "stats/%s", counters[i]);
-		if (read_text(text, sizeof(text), vm->uuid, path))
-			json_object_set_new(o, counters[i], json_integer(atoll(text)));
+	for (int i = 0; o && i < PIMCTL_VM_COUNTERS; i++) {
+		if (vm->has[i])
+			json_object_set_new(o, pimctl_vm_counters[i],
+					    json_integer((json_int_t)vm->counters[i]));
 	}
 	json_array_append_new(array, o);
 	return false;

@@ -156,8 +156,9 @@ struct pim_rank_id {
 enum pim_op {
 	PIM_OP_RESET	= 1,	/* complete all requests before it; stop all DPUs; WRAM, IRAM,
 				 * registers, run and atomic bits, faults to zero, control
-				 * interfaces as after power-on; then do not write to MRAM,
-				 * whose pages pim.ko drops when this is answered
+				 * interfaces as after power-on; leave MRAM as it is, and
+				 * do not write to it any more: pim.ko drops its pages when
+				 * this is answered, or keeps them for their owner
 				 */
 	PIM_OP_COMMIT	= 2,	/* words: a command for each interface, 0 for none; the answer's
 				 * words are the result words
@@ -281,7 +282,7 @@ struct pim_eventfd {
 
 /** enum pim_state - of a rank */
 enum pim_state {
-	PIM_STATE_FREE		= 0,	/* clean, nobody has it */
+	PIM_STATE_FREE		= 0,	/* clean, or kept for who had it; nobody has it */
 	PIM_STATE_LEASED	= 1,
 	PIM_STATE_DRAINING	= 2,	/* the lease ended, what is under way has not */
 	PIM_STATE_SCRUBBING	= 3,	/* being cleaned for the next owner */
@@ -317,7 +318,7 @@ enum pim_owner_kind {
  * @bytes_in: out: bytes to MRAM, sum
  * @bytes_out: out: bytes from MRAM, sum
  * @local: out: N of its /dev/dpu_rankN, PIM_ID_ANY if it has none
- * @pad: 0
+ * @kept: out: 1: it is free, and its MRAM is kept for the owner it had last
  *
  * Errors: ENOENT there is none.
  */
@@ -342,7 +343,7 @@ struct pim_rank_state {
 	__u64 bytes_in;
 	__u64 bytes_out;
 	__u32 local;
-	__u32 pad;
+	__u32 kept;
 };
 
 /* struct pim_lease_req.flags */
@@ -384,6 +385,9 @@ struct pim_lease_req {
  * Errors: EINVAL, ENOENT no such rank, ESRCH it is not leased.
  */
 
+/** PIM_KEEP_MAX_MS - milliseconds that MRAM can be kept, at most */
+#define PIM_KEEP_MAX_MS		86400000u
+
 /**
  * struct pim_owner_state - PIM_IOC_OWNER_GET, PIM_IOC_OWNER_SET
  * @size: sizeof(struct pim_owner_state)
@@ -393,7 +397,8 @@ struct pim_lease_req {
  * @priority: 0..PIM_PRIORITY_MAX; 4 unless set
  * @ranks: out: ranks that it has
  * @waiting: out: leases that it waits for
- * @pad: must be 0
+ * @keep_ms: MRAM of a rank that it gave back is kept for it that long, unless
+ *	somebody else needs the rank; 0: not at all, up to PIM_KEEP_MAX_MS
  * @leases: out: leases it ever had
  * @busy_ns: out: sum over its leases, as of a rank
  * @commands: out: sum
@@ -401,7 +406,7 @@ struct pim_lease_req {
  * @bytes_out: out: sum
  *
  * An owner is known from its first lease or SET on. SET needs CAP_SYS_ADMIN and
- * sets @max_ranks and @priority; it takes nothing away from anybody.
+ * sets @max_ranks, @priority and @keep_ms; it takes no lease away from anybody.
  * Errors: EINVAL, ENOENT GET: there is none, EPERM, ENOSPC too many owners.
  */
 struct pim_owner_state {
@@ -412,7 +417,7 @@ struct pim_owner_state {
 	__u32 priority;
 	__u32 ranks;
 	__u32 waiting;
-	__u32 pad;
+	__u32 keep_ms;
 	__u64 leases;
 	__u64 busy_ns;
 	__u64 commands;

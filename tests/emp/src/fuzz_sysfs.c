@@ -139,12 +139,12 @@ static void remember(void)
 	}
 }
 
-/* Twice, since some have their limits in others. */
+/* Several rounds: pin_limit is bounded by high_free, that by low_free, all by dram_limit. */
 static void restore(void)
 {
 	unsigned int i, round, failed = 0;
 
-	for (round = 0; round < 2; round++) {
+	for (round = 0, failed = 1; failed && round < 5; round++) {
 		for (i = failed = 0; i < nr_files; i++) {
 			int fd = before[i][0] ? open(files[i], O_WRONLY) : -1;
 

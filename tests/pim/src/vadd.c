@@ -5,7 +5,8 @@
  *
  * usage: vadd make|check DIR WORDS
  *
- * "make" writes DIR/a.N and DIR/b.N for 64 DPUs, "check" compares DIR/sum.N.
+ * "make" writes DIR/a.N and DIR/b.N for 64 DPUs; "check" compares DIR/sum.N and
+ * DIR/checksum.N with what this processor computes.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -50,17 +51,25 @@ static int check(const char *dir, uint32_t words)
 {
 	for (int dpu = 0; dpu < 64; dpu++) {
 		FILE *f = open_file(dir, "sum", dpu, "r");
-		uint32_t v;
+		uint32_t v, sum, checksum = 0;
 
 		for (uint32_t i = 0; i < words; i++) {
-			if (fread(&v, 4, 1, f) != 1 || v != value(0, dpu, i) + value(1, dpu, i)) {
+			sum = value(0, dpu, i) + value(1, dpu, i);
+			checksum += sum;
+			if (fread(&v, 4, 1, f) != 1 || v != sum) {
 				printf("DPU %d, word %u: wrong\n", dpu, i);
 				return 1;
 			}
 		}
 		fclose(f);
+		f = open_file(dir, "checksum", dpu, "r");
+		if (fread(&v, 4, 1, f) != 1 || v != checksum) {
+			printf("DPU %d: wrong checksum\n", dpu);
+			return 1;
+		}
+		fclose(f);
 	}
-	printf("64 sums of %u words are right\n", words);
+	printf("64 sums of %u words, and their checksums, are right\n", words);
 	return 0;
 }
 

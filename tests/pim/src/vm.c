@@ -492,6 +492,39 @@ static int act_hold(char **argv)
 	return 0;
 }
 
+/* Is it all of one value, 4 KiB of each DPU of an interface? */
+static bool all(uint8_t value)
+{
+	uint8_t *out = memory + DATA + (2 << 20);
+
+	memset(out, ~value, 8 * 4096);
+	EXPECT(transfer(false, 0x0101010101010101ull, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
+	for (uint32_t i = 0; i < 8 * 4096; i++) {
+		if (out[i] != value)
+			return false;
+	}
+	return true;
+}
+
+/* What a guest left in a rank is there when it opens it again; not after a reset. */
+static int act_kept(char **argv)
+{
+	(void)argv;
+	start(ALL_FEATURES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK && all(0));
+	memset(memory + DATA + 32, 0x5a, 8 * 4096);
+	EXPECT(transfer(true, 0x0101010101010101ull, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
+	EXPECT(control(VIRTIO_PIM_T_CLOSE, 0) == VIRTIO_PIM_S_OK);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK && all(0x5a));
+	EXPECT(control(VIRTIO_PIM_T_CLOSE, 0) == VIRTIO_PIM_S_OK);
+	start(ALL_FEATURES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK && all(0));
+	memset(memory + DATA + 32, 0x5a, 8 * 4096);
+	EXPECT(transfer(true, 0x0101010101010101ull, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
+	EXPECT(control(VIRTIO_PIM_T_CLOSE, 0) == VIRTIO_PIM_S_OK);
+	return 0;
+}
+
 /* OPEN ends with this status. */
 static int act_open(char **argv)
 {
@@ -728,6 +761,7 @@ static const struct {
 	{ "broken", 0, act_broken },
 	{ "intx", 0, act_intx },
 	{ "hold", 0, act_hold },
+	{ "kept", 0, act_kept },
 	{ "open", 1, act_open },		/* STATUS */
 	{ "command", 2, act_command },		/* OP STATUS */
 	{ "stuck", 2, act_stuck },		/* reset|device-reset|close MS */
