@@ -53,7 +53,7 @@
 #include "emp_tier.h"
 #include "emp_writeback.h"
 
-#define EMP_COPY_AGAIN		(HZ / 20) /* to the next look at blocks that were in use */
+#define EMP_COPY_AGAIN		(HZ / 20UL) /* to the next look at blocks that were in use */
 #define EMP_COPY_BACKOFF	HZ	/* ... that had no place, or whose tier failed */
 #define EMP_COPY_HOMELESS	256u	/* blocks without a place, until it is left at that */
 #define EMP_COPY_TURN		32u	/* blocks rebuilt before those that are behind */
@@ -68,11 +68,19 @@ static bool emp_copy_single(unsigned long w)
 }
 
 /* emp_copy_changed - emp_sub_store()'s account; block @b is locked */
-void emp_copy_changed(struct emp_region *r, u32 b, unsigned long from, unsigned long to)
+void emp_copy_changed(struct emp_region *r, u32 b, u64 s, unsigned long from, unsigned long to)
 {
 	int more = emp_copy_single(to) - emp_copy_single(from);
+	u64 head = emp_state_sub(r, b, s);
+	u32 i;
 
 	lockdep_assert_held(emp_block_lock(r, b));
+	/* The first word of a 2 MiB folio speaks for all, also when its WB goes. */
+	if (s != head && r->sub[head] & EMP_S_WB)
+		more = 0;
+	else if (s == head && r->bent[b].flags & EMP_B_HUGE && from & ~to & EMP_S_WB)
+		for (i = 1; i < emp_subs_per_block(r); i++)
+			more += emp_copy_single(r->sub[s + i]);
 	if (more)
 		atomic_long_add(more, &r->copies->exposed);
 	if (from & EMP_S_STORED & ~to)
@@ -143,6 +151,13 @@ u32 emp_copy_deadline(struct emp_region *r, u32 b, u32 copy)
 	struct emp_tier *t = emp_copy_tier(r, b, copy);
 
 	return t ? READ_ONCE(t->deadline_ms) : emp_default_deadline_ms;
+}
+
+/* Has the tier of one of two slots of the locked block @b been lost? */
+static bool emp_copy_torn(struct emp_region *r, u32 b)
+{
+	return emp_copy_slot(r, b, 1) != EMP_NO_SLOT &&
+	       (emp_copy_state(r, b, 0) == EMP_TIER_GONE || emp_copy_state(r, b, 1) == EMP_TIER_GONE);
 }
 
 /** emp_copy_alive - bits of the copies whose tier is not lost; the block is locked */
@@ -352,6 +367,22 @@ static u32 emp_copy_place(struct emp_region *r, u32 b, int worst)
 }
 
 /**
+ * emp_copy_soon - a second copy of the locked block @b could be written together
+ * with the first, as it should, if its copier were not at work on it
+ *
+ * That one stops at its next subblock: what it copies is not current any more.
+ * A write that hangs makes its tier degraded, and nobody waits for that.
+ */
+bool emp_copy_soon(struct emp_region *r, u32 b)
+{
+	if (!r->copies || !r->copies->sync || !(r->bent[b].flags & EMP_B_COPYING) ||
+	    emp_copy_state(r, b, 1) != EMP_TIER_OK)
+		return false;
+	r->bent[b].flags &= ~EMP_B_COPYOK;
+	return true;
+}
+
+/**
  * emp_copy_target - where write-back writes the second copy of the locked block @b
  *
  * EMP_NO_SLOT: nowhere now. A tier in trouble does not hold up write-back: a
@@ -512,6 +543,12 @@ static void emp_copy_elsewhere(struct emp_region *r, u32 b, struct emp_tier *to)
 		emp_copy_release(r, b);
 }
 
+/* Was the only tier that block @b is on lost? Nothing of it can be read any more. */
+static bool emp_copy_hopeless(struct emp_region *r, u32 b)
+{
+	return emp_copy_slot(r, b, 1) == EMP_NO_SLOT && emp_copy_state(r, b, 0) == EMP_TIER_GONE;
+}
+
 /*
  * Write what block @b lacks. *bytes: how much that was. Return: 0 it lacks
  * nothing (now), -EAGAIN it is in use, -ENOSPC there is no place, or an error.
@@ -534,12 +571,13 @@ static int emp_copy_block(struct emp_region *r, u32 b, u64 *bytes)
 	emp_copy_settle(r, b, false);
 	any = emp_copy_any(r, b, &busy, &first, &second);
 	err = 0;
-	if (!first && !second && !(any & EMP_S_WB)) {
+	if ((!first && !second && !(any & EMP_S_WB) && !emp_copy_torn(r, b)) ||
+	    emp_copy_hopeless(r, b)) {
 		emp_copy_unmark(r, b);
 		goto unlock;
 	}
 	err = -EAGAIN;
-	if (any & EMP_S_WB || e->flags & (EMP_B_COPYING | EMP_B_MIGRATE))
+	if (any & EMP_S_WB || e->flags & (EMP_B_COPYING | EMP_B_MIGRATE) || emp_copy_torn(r, b))
 		goto unlock;
 	if (!first) {	/* only the second slot has it: the other way round, then */
 		if (busy)
@@ -582,7 +620,7 @@ static int emp_copy_block(struct emp_region *r, u32 b, u64 *bytes)
 		emp_copy_elsewhere(r, b, to);
 	if (!err) {
 		emp_copy_any(r, b, &busy, &first, &second);
-		if (first || second)
+		if (first || second || emp_copy_torn(r, b))
 			err = -EAGAIN;	/* the other way round, or more by now */
 		else
 			emp_copy_unmark(r, b);
@@ -694,7 +732,8 @@ static bool emp_copier_word(struct emp_copier *c, unsigned long bits, u32 i, boo
 		if (limited) {
 			wait = emp_rate_wait(c->copies);
 			if (wait || round->blocks >= EMP_COPY_TURN) {
-				emp_round_again(round, max(wait, 1UL));
+				/* Other work can come before it may go on. */
+				emp_round_again(round, clamp(wait, 1UL, EMP_COPY_AGAIN));
 				return false;
 			}
 		}
@@ -740,7 +779,7 @@ static void emp_copy_rescan(struct emp_region *r)
 			emp_copy_settle(r, b, false);
 			emp_copy_any(r, b, &busy, &first, &second);
 			/* In use: the copier settles it. */
-			if (first || second || emp_copy_state(r, b, 1) == EMP_TIER_GONE)
+			if (first || second || emp_copy_torn(r, b))
 				emp_copy_mark_rebuild(r, b);
 		}
 		spin_unlock_irqrestore(emp_block_lock(r, b), flags);

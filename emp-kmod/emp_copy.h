@@ -67,13 +67,13 @@ static inline u32 emp_copy_slot(const struct emp_region *r, u32 b, u32 copy)
 	return r->copies ? r->copies->slot[b] : EMP_NO_SLOT;
 }
 
-void emp_copy_changed(struct emp_region *r, u32 b, unsigned long from, unsigned long to);
+void emp_copy_changed(struct emp_region *r, u32 b, u64 s, unsigned long from, unsigned long to);
 
 /** emp_sub_store - new word of subblock @s of the locked block @b; keeps account of the copies */
 static inline void emp_sub_store(struct emp_region *r, u32 b, u64 s, unsigned long w)
 {
 	if (r->copies)
-		emp_copy_changed(r, b, r->sub[s], w);
+		emp_copy_changed(r, b, s, r->sub[s], w);
 	WRITE_ONCE(r->sub[s], w);
 }
 
@@ -83,6 +83,7 @@ u32 emp_copy_deadline(struct emp_region *r, u32 b, u32 copy);
 unsigned long emp_copy_alive(struct emp_region *r, u32 b);
 void emp_copy_swap(struct emp_region *r, u32 b);
 void emp_copy_settle(struct emp_region *r, u32 b, bool writing);
+bool emp_copy_soon(struct emp_region *r, u32 b);
 u32 emp_copy_target(struct emp_region *r, u32 b);
 void emp_copy_release(struct emp_region *r, u32 b);
 void emp_copy_drop(struct emp_region *r, u32 b);

@@ -366,7 +366,8 @@ static void emp_wb_place_copy(struct emp_region *r, struct emp_wb_place *p, u32 
  * a new slot, else the one it has. That one is on a tier in trouble, and no
  * other copy is on a better one: -EAGAIN, the rest of the block must come away
  * from it first, unless there is no DRAM for that: then nothing could be
- * written at all, and the tier may still work.
+ * written at all, and the tier may still work. The same where both copies must
+ * be written together, and soon can be.
  */
 static int emp_wb_find(struct emp_region *r, u32 b, struct emp_wb_place *p, bool may_wait)
 {
@@ -400,6 +401,9 @@ static int emp_wb_find(struct emp_region *r, u32 b, struct emp_wb_place *p, bool
 		if (may_wait)
 			emp_migrate_evacuate(r, b, old);
 		emp_tier_put(old);
+		return -EAGAIN;
+	} else if (emp_free_pages(r) > READ_ONCE(r->low_free) / 2 && emp_copy_soon(r, b)) {
+		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 		return -EAGAIN;
 	}
 	if (!stored) {

@@ -171,12 +171,12 @@ exposed_counted()
 }
 
 # mirror=sync: never is anything exposed.
-sync_never_exposed()	# KEYS
+sync_never_exposed()	# KEYS MB DRAM N
 {
-	local i
+	local i n=$4
 
-	"$empctl" region create f0 --size 16M --force \
-		--mem "$bad:16:0|$disk:16:0|dram:4|checksum=1,$1,redundancy=mirror,mirror=sync"
+	"$empctl" region create f0 --size "$2M" --force \
+		--mem "$bad:$2:0|$disk:$2:0|dram:$3|checksum=1,$1,redundancy=mirror,mirror=sync"
 	agent p /dev/emp/f0
 	[ "$(attr f0 redundancy)" = mirror-sync ] || fail "redundancy $(attr f0 redundancy)"
 	ask p load 0 "$n" 2
@@ -605,7 +605,8 @@ red_run copy_made_small-64k copy_made "${variant[small-64k]}"
 red_run copy_made_auto copy_made "${variant[auto]}"
 red_run copy_made_huge copy_made "${variant[huge]}"
 red_run exposed_counted exposed_counted
-red_run sync_never_exposed sync_never_exposed "$small"
+red_run sync_never_exposed sync_never_exposed "$small" 16 4 "$n"
+red_run sync_never_exposed_huge sync_never_exposed "${variant[huge]}" 64 48 14000
 red_run fails_midrun_first fails_midrun "${variant[small-64k]}" "$bad" "$disk"
 red_run fails_midrun_second fails_midrun "${variant[small-64k]}" "$disk" "$bad"
 red_run fails_midrun_sync_first fails_midrun "$small,mirror=sync" "$bad" "$disk"
