@@ -156,8 +156,10 @@ u32 emp_copy_deadline(struct emp_region *r, u32 b, u32 copy)
 /* Has the tier of one of two slots of the locked block @b been lost? */
 static bool emp_copy_torn(struct emp_region *r, u32 b)
 {
-	return emp_copy_slot(r, b, 1) != EMP_NO_SLOT &&
-	       (emp_copy_state(r, b, 0) == EMP_TIER_GONE || emp_copy_state(r, b, 1) == EMP_TIER_GONE);
+	bool lost = emp_copy_state(r, b, 0) == EMP_TIER_GONE ||
+		    emp_copy_state(r, b, 1) == EMP_TIER_GONE;
+
+	return lost && emp_copy_slot(r, b, 1) != EMP_NO_SLOT;
 }
 
 /** emp_copy_alive - bits of the copies whose tier is not lost; the block is locked */

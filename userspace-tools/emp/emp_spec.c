@@ -41,10 +41,10 @@ static const char *const key_names[EMP_KEYS + 1] = {
 static const char *const map_names[] = { "auto", "small", "huge", NULL };
 static const char *const wipe_names[] = { "none", "discard", "zero", NULL };
 static const char *const redundancy_names[] = { "none", "mirror", "replica", NULL };
+static const char *const mirror_names[] = { "async", "sync", NULL };
 static const uint32_t redundancies[] = {
 	EMP_REDUNDANCY_NONE, EMP_REDUNDANCY_MIRROR, EMP_REDUNDANCY_REPLICA,
 };
-static const char *const mirror_names[] = { "async", "sync", NULL };
 
 /* A part of the text. */
 struct span {
