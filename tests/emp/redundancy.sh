@@ -408,6 +408,38 @@ rebuilding()
 	(($(attr f0 rebuild_left) > 0 && $(attr f0 exposed) > 0))
 }
 
+# The rate is for what was lost: what is written meanwhile is copied at once.
+rebuild_slow()
+{
+	need_nvme
+	"$empctl" region create f0 --size 16M --force \
+		--mem "$nvme:16:0|$disk:16:0|$third:16:0|dram:4|checksum=1,$small,redundancy=mirror"
+	agent p /dev/emp/f0
+	fill_pages 0 "$n" 5
+	evict_all f0
+	covered f0
+	"$empctl" region set f0 rebuild_rate=64		# a minute a block
+	pull_out
+	wait_until 20 exposed_between f0 $((n - 64)) "$n" || fail "exposed $(attr f0 exposed)"
+	fill_pages "$n" 512 6
+	evict_all f0
+	wait_until 30 exposed_between f0 0 "$n" || fail "exposed $(attr f0 exposed)"
+	(($(attr f0 exposed) >= (n - 64) * 4096)) || fail "rebuilt: $(attr f0 exposed) are left"
+	"$empctl" region set f0 rebuild_rate=0
+	covered f0
+	check_pages 0 "$n" 5
+	check_pages "$n" 512 6
+	leave p
+}
+
+exposed_between()	# REGION PAGES PAGES
+{
+	local now
+
+	now=$(attr "$1" exposed)
+	((now >= $2 * 4096 && now <= $3 * 4096))
+}
+
 # There is no third: all goes on with one copy, until there is.
 rebuild_onto_added()	# KEYS
 {
@@ -620,6 +652,7 @@ red_run stale_never_served stale_never_served
 red_run rewritten_while_copied rewritten_while_copied ""
 red_run rewritten_while_copied_sync rewritten_while_copied mirror=sync
 red_run rebuild_third rebuild_third
+red_run rebuild_slow rebuild_slow
 red_run rebuild_onto_added_64k rebuild_onto_added "${variant[small-64k]}"
 red_run rebuild_onto_added_huge rebuild_onto_added "${variant[huge]}"
 red_run drain_first drain "${variant[small-64k]}" 0
