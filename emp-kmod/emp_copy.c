@@ -290,7 +290,7 @@ void emp_copy_release(struct emp_region *r, u32 b)
 	r->bent[b].flags &= ~(EMP_B_MIGRATE | EMP_B_COPYOK);
 }
 
-/**
+/*
  * emp_copy_drop - the tier of the second copy of the locked block @b is lost
  *
  * What only that had is lost, or dirty from now on where it is in DRAM. No
@@ -368,7 +368,7 @@ static u32 emp_copy_place(struct emp_region *r, u32 b, int worst)
 	return slot;
 }
 
-/**
+/*
  * emp_copy_soon - a second copy of the locked block @b could be written together
  * with the first, as it should, if its copier were not at work on it
  *
@@ -384,7 +384,7 @@ bool emp_copy_soon(struct emp_region *r, u32 b)
 	return true;
 }
 
-/**
+/*
  * emp_copy_target - where write-back writes the second copy of the locked block @b
  *
  * EMP_NO_SLOT: nowhere now. A tier in trouble does not hold up write-back: a
@@ -399,7 +399,7 @@ u32 emp_copy_target(struct emp_region *r, u32 b)
 	return r->copies->slot[b];
 }
 
-/**
+/*
  * emp_copy_bad - subblock @s was read from one copy after @failed could not be
  *
  * The block is locked and the fetch is over. The bad copies are not current
@@ -419,7 +419,7 @@ void emp_copy_bad(struct emp_region *r, u32 b, u64 s, u32 failed)
 	emp_copy_behind(r, b);
 }
 
-/**
+/*
  * emp_copy_leave - block @b shall have no copy on @t, which cannot be moved
  *
  * Return: 0 it has none (any more), -EAGAIN in use or the other copy is not
