@@ -9,6 +9,7 @@
 # T=       tests to run, a glob over names as they are printed
 # B=       bench to run
 # PIM=1    the demonstration of processing in memory
+# DONOR=1  the demonstration with a donor of memory that is killed
 # J=       tests to run at once (default 1: each takes two processors; with
 #          check-debug one a processor)
 
@@ -73,9 +74,9 @@ bench: setup ## measurements (B=emp, donor, hypersio or pim), into build/bench/
 	@bench/run $(B)
 
 .PHONY: demo
-demo: setup ## the main job, live, in the lab; picture and summary in build/demo/ (PIM=1: ranks in guests)
+demo: setup ## the main job, live, in the lab; picture and summary in build/demo/ (DONOR=1: with a donor that is killed; PIM=1: ranks in guests)
 	+@scripts/build-tests 6.12
-	@tests/demo/$(if $(filter-out 0,$(PIM)),pim,run)
+	@tests/demo/$(if $(filter-out 0,$(PIM)),pim,run $(if $(filter-out 0,$(DONOR)),--donor))
 
 .PHONY: lint
 lint: setup ## checkpatch, sparse, cppcheck, shellcheck, man pages, house rules

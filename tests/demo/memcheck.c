@@ -2,16 +2,19 @@
 /*
  * A self-checking memory workload for a guest: fill more memory than the guest
  * has DRAM, then read and rewrite it, by far the most often in a hot part of
- * it, and compare every word read with what must be there. Every page holds
- * words made from its number and its generation, so a page that is stale, zero
- * or somebody else's is seen.
+ * it, and compare what is read with what must be there. Every page holds words
+ * made from its number and its generation, so a page that is stale, zero or
+ * somebody else's is seen. The last pass reads every word of every page.
  *
- * usage: memcheck MEGABYTES SECONDS [MAY_LOSE]
+ * usage: memcheck MEGABYTES SECONDS [MAX_SECONDS]
  *
- * With MAY_LOSE the program outlives lost memory: a page that answers with
- * SIGBUS is counted and left alone from then on, all others must be right.
+ * With MAX_SECONDS it is told by a line on standard input when that is enough,
+ * and goes on until then, but no longer than MAX_SECONDS. It then also outlives
+ * lost memory: a page that answers with SIGBUS is counted and left alone from
+ * then on, all others must be right.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,7 +26,7 @@
 
 #define PAGE		4096u
 #define WORDS		(PAGE / sizeof(uint64_t))
-#define WORD_STEP	37u	/* words of a page that are checked: every 37th */
+#define WORD_STEP	37u	/* in all passes but the last: every 37th word */
 
 #define LOST		UINT32_MAX	/* generation of a page that is no more */
 
@@ -49,6 +52,13 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+static bool told(void)
+{
+	struct pollfd in = { .events = POLLIN };
+
+	return poll(&in, 1, 0) > 0;
+}
+
 static uint64_t mix(uint64_t x)
 {
 	x += 0x9e3779b97f4a7c15u;
@@ -63,18 +73,19 @@ static void fill(uint64_t *page, uint64_t nr, uint32_t generation)
 		page[i] = mix(nr << 32 ^ (uint64_t)generation << 10 ^ i);
 }
 
-static unsigned int check(const uint64_t *page, uint64_t nr, uint32_t generation)
+static unsigned int check(const uint64_t *page, uint64_t nr, uint32_t generation,
+			  unsigned int step)
 {
 	unsigned int bad = 0;
 
-	for (unsigned int i = nr % WORD_STEP; i < WORDS; i += WORD_STEP)
+	for (unsigned int i = nr % step; i < WORDS; i += step)
 		bad += page[i] != mix(nr << 32 ^ (uint64_t)generation << 10 ^ i);
 	return bad;
 }
 
 /* One page, and write it anew if asked to. Returns the number of wrong words; *lost: SIGBUS. */
-static unsigned int visit(uint64_t *page, uint64_t nr, uint32_t generation, bool rewrite,
-			  bool *lost)
+static unsigned int visit(uint64_t *page, uint64_t nr, uint32_t generation, unsigned int step,
+			  bool rewrite, bool *lost)
 {
 	unsigned int bad;
 
@@ -82,7 +93,7 @@ static unsigned int visit(uint64_t *page, uint64_t nr, uint32_t generation, bool
 	if (*lost)
 		return 0;
 	armed = 1;
-	bad = check(page, nr, generation);
+	bad = check(page, nr, generation, step);
 	if (rewrite)
 		fill(page, nr, generation + 1);
 	armed = 0;
@@ -91,17 +102,18 @@ static unsigned int visit(uint64_t *page, uint64_t nr, uint32_t generation, bool
 
 int main(int argc, char **argv)
 {
-	uint64_t pages, reads = 0, writes = 0, bad = 0, seed = 1, lost = 0;
-	bool may_lose = argc == 4, gone;
+	uint64_t pages, reads = 0, writes = 0, bad = 0, seed = 1, lost = 0, words;
+	double start, end, limit = 0;
+	bool outlive = argc == 4, gone;
 	uint32_t *generation;
-	double start, end;
 	uint64_t *mem;
 
-	if (argc < 3 || argc > 4 || atol(argv[1]) <= 0 || atol(argv[2]) <= 0) {
-		fprintf(stderr, "usage: memcheck MEGABYTES SECONDS [MAY_LOSE]\n");
+	if (argc < 3 || argc > 4 || atol(argv[1]) <= 0 || atol(argv[2]) <= 0 ||
+	    (outlive && atol(argv[3]) <= 0)) {
+		fprintf(stderr, "usage: memcheck MEGABYTES SECONDS [MAX_SECONDS]\n");
 		return 2;
 	}
-	if (may_lose)
+	if (outlive)
 		signal(SIGBUS, on_bus);
 	pages = (uint64_t)atol(argv[1]) << 8;
 	generation = calloc(pages, sizeof(*generation));
@@ -116,17 +128,21 @@ int main(int argc, char **argv)
 	printf("memcheck: filled %s MiB in %.1f s\n", argv[1], now() - start);
 	fflush(stdout);
 
-	end = now() + atol(argv[2]);
-	while (now() < end && !bad) {
+	start = now();
+	end = start + atol(argv[2]);
+	if (outlive)
+		limit = start + atol(argv[3]);
+	while (!bad && (now() < end || (now() < limit && !told()))) {
 		for (unsigned int k = 0; k < 256; k++) {
 			uint64_t rnd = mix(seed++), nr = rnd % pages;
 
-			/* Nine of ten accesses go to an eighth of the memory. */
+			/* Fifteen of sixteen accesses go to an eighth of the memory. */
 			if (rnd >> 60 < 15)
 				nr = nr / 8;
 			if (generation[nr] == LOST)
 				continue;
-			bad += visit(mem + nr * WORDS, nr, generation[nr], !(rnd >> 32 & 3), &gone);
+			bad += visit(mem + nr * WORDS, nr, generation[nr], WORD_STEP,
+				     !(rnd >> 32 & 3), &gone);
 			if (gone) {
 				generation[nr] = LOST;
 				lost++;
@@ -139,19 +155,21 @@ int main(int argc, char **argv)
 			writes++;
 		}
 	}
-	for (uint64_t i = 0; i < pages && !bad; i++) {
+	printf("memcheck: %" PRIu64 " pages read, %" PRIu64 " rewritten in %.0f s\n", reads, writes,
+	       now() - start);
+
+	words = 0;
+	for (uint64_t i = 0; i < pages; i++) {
 		if (generation[i] == LOST)
 			continue;
-		bad += visit(mem + i * WORDS, i, generation[i], false, &gone);
+		bad += visit(mem + i * WORDS, i, generation[i], 1, false, &gone);
 		lost += gone;
-		reads += !gone;
+		words += gone ? 0 : WORDS;
 	}
-
-	printf("memcheck: %" PRIu64 " pages read, %" PRIu64 " rewritten, %" PRIu64 " wrong words\n",
-	       reads, writes, bad);
-	if (may_lose)
-		printf("memcheck: %" PRIu64 " of %" PRIu64 " pages lost, each with a SIGBUS\n",
-		       lost, pages);
+	printf("memcheck: then every word of %" PRIu64 " MiB: %" PRIu64 " wrong words\n",
+	       words * 8 >> 20, bad);
+	if (outlive)
+		printf("memcheck: %" PRIu64 " of %" PRIu64 " pages lost\n", lost, pages);
 	if (bad)
 		puts("memcheck: FAILED");
 	else

@@ -91,7 +91,7 @@ static void tier_text(const char *region, const char *id)
 	char bytes[AX_HUMAN], used[AX_HUMAN], read[AX_HUMAN], written[AX_HUMAN];
 	char p50[AX_HUMAN], p99[AX_HUMAN];
 
-	printf("%-3s %-14s %-10s %10s %10s %10s %10s %8s %9s %9s %s/%s/%s\n", id,
+	printf("%-3s %-18s %-10s %10s %10s %10s %10s %8s %9s %9s %s/%s/%s\n", id,
 	       read_node(region, id, "device", device), read_node(region, id, "state", state),
 	       read_size(region, id, "bytes", bytes), read_size(region, id, "used", used),
 	       read_size(region, id, "read_bytes", read),
@@ -122,7 +122,7 @@ int empctl_tier_show(const struct ax_args *args)
 		emp_sysfs_free(ids);
 		return empctl_print_json(array);
 	}
-	printf("%-3s %-14s %-10s %10s %10s %10s %10s %8s %9s %9s %s\n", "ID", "DEVICE", "STATE", "SIZE",
+	printf("%-3s %-18s %-10s %10s %10s %10s %10s %8s %9s %9s %s\n", "ID", "DEVICE", "STATE", "SIZE",
 	       "USED", "READ", "WRITTEN", "INFLIGHT", "READ p50", "p99", "RERR/WERR/LATE");
 	for (char **i = ids; i && *i; i++)
 		tier_text(name, *i);
