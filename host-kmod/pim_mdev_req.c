@@ -128,7 +128,7 @@ static int pim_vm_open_rank(struct pim_vm *vm, struct pim_vm_slot *slot)
 		return -EINTR;
 	}
 	slot->lease = lease;
-	WRITE_ONCE(slot->rank, lease->rank->id);
+	WRITE_ONCE(slot->rank, pim_lease_rank(lease));
 	up_write(&slot->sem);
 	atomic64_inc(&vm->opens);
 	return 0;
@@ -209,12 +209,12 @@ static int pim_vm_copy_out(void *chain, void *mem, size_t n)
 }
 
 /* All DPUs that a rank can have, by its geometry. */
-static u64 pim_vm_dpus(const struct pim_rank *rank)
+static u64 pim_vm_dpus(const struct pim_lease *lease)
 {
-	u64 line = GENMASK_ULL(rank->nr_cis - 1, 0), mask = 0;
+	u64 line = GENMASK_ULL(lease->nr_cis - 1, 0), mask = 0;
 	u32 i;
 
-	for (i = 0; i < rank->nr_dpus_per_ci; i++)
+	for (i = 0; i < lease->nr_dpus_per_ci; i++)
 		mask |= line << (i * PIM_CIS_MAX);
 	return mask;
 }
@@ -234,8 +234,8 @@ static int pim_vm_transfer(struct pim_vm *vm, struct vpci_chain *c, struct pim_l
 	offset = le32_to_cpu(x.offset);
 	bytes = le32_to_cpu(x.bytes);
 	total = (u64)bytes * hweight64(mask);
-	if (!mask || mask & ~pim_vm_dpus(lease->rank) || offset % 8 || bytes % 8 || !bytes ||
-	    (u64)offset + bytes > lease->rank->mram_size ||
+	if (!mask || mask & ~pim_vm_dpus(lease) || offset % 8 || bytes % 8 || !bytes ||
+	    (u64)offset + bytes > lease->mram_size ||
 	    total > (write ? c->readable : c->writable))
 		return -EINVAL;
 	atomic64_inc(&vm->transfers);

@@ -43,12 +43,55 @@ static const struct ax_program program = {
 
 struct emu {
 	uint32_t id;
+	size_t state_bytes;	/* at most */
 	struct pim_serve *serve;
 	struct pim_rank *rank;
 	pthread_t thread;
 };
 
 static int control = -1;
+
+/*
+ * All but MRAM goes to the kernel, and what was MRAM is not ours any more. What is
+ * in between is somebody's secret: it does not stay in this process's memory.
+ */
+static int save(struct emu *e)
+{
+	size_t room = e->state_bytes, size;
+	void *bytes = malloc(room);
+	int error;
+
+	if (!bytes)
+		return -ENOMEM;
+	error = pim_rank_save_state(e->rank, bytes, room, &size);
+	if (!error)
+		error = pim_serve_put_state(e->serve, bytes, (uint32_t)size);
+	if (!error)
+		error = pim_serve_unmap_mram(e->serve);
+	explicit_bzero(bytes, room);
+	free(bytes);
+	return error;
+}
+
+static int restore(struct emu *e)
+{
+	size_t room = e->state_bytes;
+	void *bytes = malloc(room);
+	int64_t size;
+	int error = pim_serve_map_mram(e->serve);
+
+	if (!error && !bytes)
+		error = -ENOMEM;
+	if (!error) {
+		size = pim_serve_get_state(e->serve, bytes, (uint32_t)room);
+		error = size < 0 ? (int)size :
+			pim_rank_restore_state(e->rank, bytes, (size_t)size);
+	}
+	if (bytes)
+		explicit_bzero(bytes, room);
+	free(bytes);
+	return error;
+}
 
 /* One request. What comes from the kernel is what clients sent: the rank bears all of it. */
 static void answer(struct emu *e, const struct pim_request *req)
@@ -59,6 +102,14 @@ static void answer(struct emu *e, const struct pim_request *req)
 	switch (req->op) {
 	case PIM_OP_RESET:
 		pim_rank_reset(e->rank);	/* MRAM is the kernel's affair */
+		if (!pim_serve_mram_mapped(e->serve))
+			result = pim_serve_map_mram(e->serve);
+		break;
+	case PIM_OP_SAVE:
+		result = save(e);
+		break;
+	case PIM_OP_RESTORE:
+		result = restore(e);
 		break;
 	case PIM_OP_COMMIT:
 		pim_rank_commit(e->rank, (const uint64_t *)req->words);
@@ -143,10 +194,13 @@ static int start(struct emu *e, const struct settings *s, struct pim_pool *pool,
 	add.deadline_ms = s->deadline * 1000;
 	strcpy(add.provider, "pim-emu");
 	e->id = id;
+	config.dpu.mram_size = s->mram;
+	e->state_bytes = pim_rank_state_size(&config.dpu);
+	add.flags = PIM_RANK_F_SAVE;
+	add.state_bytes = (uint32_t)e->state_bytes;
 	e->serve = pim_serve_add(control, &add, &msg);
 	if (!e->serve)
 		return ax_error("%s", msg.text);
-	config.dpu.mram_size = s->mram;
 	config.mram = pim_serve_mram(e->serve, 0);
 	e->rank = pim_rank_create(&config);
 	if (!e->rank)

@@ -26,5 +26,6 @@ struct pim_rank {
 void pim_rank_hold_all(struct pim_rank *rank);
 void pim_rank_release_all(struct pim_rank *rank);
 void pim_rank_scrub_held(struct pim_rank *rank);
+void pim_rank_reset_held(struct pim_rank *rank);
 
 #endif
