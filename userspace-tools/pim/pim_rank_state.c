@@ -51,7 +51,7 @@ _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "the saved form is little-endian
  * The checksum of pieces in order. Each step can be undone, so no change of one
  * word goes unseen; others do with a chance of 2^-64. Against accidents, not foes.
  */
-static uint64_t sum_up(uint64_t sum, const void *bytes, size_t size)
+uint64_t pim_rank_sum(uint64_t sum, const void *bytes, size_t size)
 {
 	const uint8_t *p = bytes;
 	uint64_t word;
@@ -76,7 +76,7 @@ static void put(struct out *o, const void *bytes, size_t size)
 {
 	if (o->error || !size)
 		return;
-	o->sum = sum_up(o->sum, bytes, size);
+	o->sum = pim_rank_sum(o->sum, bytes, size);
 	if (o->write)
 		o->error = o->write(o->data, bytes, size);
 }
@@ -182,7 +182,7 @@ static int get(struct in *i, void *bytes, size_t size)
 	int error = size ? i->read(i->data, bytes, size) : 0;
 
 	if (!error && size)
-		i->sum = sum_up(i->sum, bytes, size);
+		i->sum = pim_rank_sum(i->sum, bytes, size);
 	return error;
 }
 
