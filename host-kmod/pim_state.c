@@ -6,11 +6,11 @@
  * not to the provider. Nobody but the provider looks into them.
  */
 #include <linux/file.h>
-#include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 
+#include "pim_compat.h"
 #include "pim_ioctl.h"
 #include "pim_mram.h"
 #include "pim_rank.h"
@@ -76,7 +76,7 @@ static int pim_state_xfer_get(struct pim_session *s, bool put, struct pim_state_
 
 	spin_lock(&s->lock);
 	*x = s->xfer;
-	if (x->file && x->put == put && mem_cgroup_tryget(x->memcg)) {
+	if (x->file && x->put == put && annex_memcg_tryget(x->memcg)) {
 		get_file(x->file);
 		err = 0;
 	}

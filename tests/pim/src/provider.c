@@ -4,7 +4,8 @@
  *
  * usage: provider [--ranks N] [--id FIRST] [--mram BYTES] [--dpus N] [--depth N]
  *		   [--deadline MS] [--reset ok|error|hang] [--reset-ms MS] [--xfer] [--eventfd]
- *		   [--save ok|error|empty|corrupt|mapped] [--restore ok|error|stale] [--name NAME]
+ *		   [--save ok|error|hang|empty|corrupt|mapped] [--restore ok|error|hang|stale]
+ *		   [--name NAME]
  *
  * Prints "ready" when all ranks are added. Ends with 0 when SIGTERM comes, 3
  * when the kernel has ended a rank (ESHUTDOWN), 1 on errors. With --xfer, MRAM
@@ -241,9 +242,13 @@ static void serve(struct rank *r, const struct pim_request *req)
 		update(r);
 		break;
 	case PIM_OP_SAVE:
+		if (opt.save && !strcmp(opt.save, "hang"))
+			return;
 		pim_serve_complete(r->s, req, opt.save ? save(r) : -EIO, NULL);
 		return;
 	case PIM_OP_RESTORE:
+		if (!strcmp(opt.restore, "hang"))
+			return;
 		pim_serve_complete(r->s, req, restore(r), NULL);
 		return;
 	case PIM_OP_LOAD:
