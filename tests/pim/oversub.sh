@@ -14,6 +14,7 @@ set -u
 . "${0%/*}/lib.sh"
 
 nodes=4
+emu=$top/userspace-tools/build/pim-emu
 t_begin
 
 param()	# NAME VALUE: of pim.ko
@@ -60,7 +61,8 @@ start_user()
 	rm -f "/tmp/user$1.in"
 	mkfifo "/tmp/user$1.in"
 	: >"/tmp/user$1.out"
-	"$bin/rank" "/dev/dpu_rank$1" lines <>"/tmp/user$1.in" >"/tmp/user$1.out" 2>&1 &
+	# shellcheck disable=SC2086 # words
+	"$bin/${program:-rank}" "/dev/dpu_rank$1" ${lines-lines} <>"/tmp/user$1.in" >"/tmp/user$1.out" 2>&1 &
 	pid[$1]=$!
 	said[$1]=0
 }
@@ -100,7 +102,7 @@ mine()	# N: what user N put there
 
 stop()	# N
 {
-	kill -KILL "${pid[$1]}"
+	kill -KILL "${pid[$1]}" 2>/dev/null || true	# it may have given up
 	reap "${pid[$1]}"
 }
 
@@ -353,6 +355,7 @@ killed_saving_provider()
 	lost 0
 	owner_is parked 0
 	owner_is parked_bytes 0
+	stop 0
 	provide --save ok
 	client clean
 }
@@ -435,7 +438,7 @@ corrupt()
 	stat_is restores 0
 	owner_is parked_bytes 0
 	become 0 free
-	client clean
+	"$bin/rank" /dev/dpu_rank2 clean
 }
 
 # It says no: it is not asked again, and the owner does not notice.
@@ -573,7 +576,46 @@ assert l[1]["saved_bytes"] > 64 * 2 * 65536 and "rank" not in l[1], l'
 	not quietly tee /sys/module/pim/parameters/idle_ms <<<86400001
 }
 
+# The same with a software rank: programs that stop in the middle, and go on.
+emulated()
+{
+	local n program=halves lines=''
+
+	"$emu" --mram 4m --deadline 300 >/tmp/provider.out 2>&1 &
+	wait_until 20 provider_says ready || fail "$(</tmp/provider.out)"
+	become 0 free
+	param slice_ms 0
+	param open_wait_ms 60000
+	param return_wait_ms 600000
+	"$pimctl" owner set 0 idle=20ms
+	for n in 0 1 2; do
+		user $n
+		tell $n "begin $((1000 + n))"
+	done
+	for n in 0 1 2; do
+		told $n
+	done
+	for n in 1 0 2; do
+		tell $n "look $((1000 + n))"
+	done
+	for n in 1 0 2; do
+		told $n
+	done
+	for n in 0 1 2; do
+		tell $n "go $((1000 + n))"
+	done
+	for n in 0 1 2; do
+		told $n
+	done
+	ask 0 "look 1000"
+	stat_is provider_errors 0
+	stat_is restore_errors 0
+	[ "$(attr 0 stats/restores)" -ge 4 ] || fail "$(attr 0 stats/restores) restores"
+	note "$(attr 0 stats/saves) saves of $(($(attr 0 stats/save_ns) / 1000 / $(attr 0 stats/saves))) us, $(attr 0 stats/restores) restores of $(($(attr 0 stats/restore_ns) / 1000 / $(attr 0 stats/restores))) us"
+}
+
 t_run alternate alternate
+t_run emulated emulated
 t_run busy busy
 t_run never never
 t_run slice slice
