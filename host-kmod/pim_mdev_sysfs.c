@@ -90,6 +90,18 @@ static ssize_t opened_show(struct device *dev, struct device_attribute *attr, ch
 }
 static DEVICE_ATTR_RO(opened);
 
+/* It can be parked, or on another rank than before. */
+static u32 pim_vm_slot_rank(struct pim_vm_slot *slot)
+{
+	u32 id = READ_ONCE(slot->rank);
+
+	if (down_read_trylock(&slot->sem)) {
+		id = slot->lease ? pim_lease_rank(slot->lease) : PIM_ID_ANY;
+		up_read(&slot->sem);
+	}
+	return id;
+}
+
 static ssize_t leases_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct pim_vm *vm = pim_vm_of(dev);
@@ -98,7 +110,7 @@ static ssize_t leases_show(struct device *dev, struct device_attribute *attr, ch
 
 	mutex_lock(&vm->core.lock);
 	for (i = 0; i < vm->nr_ranks && vm->slots; i++) {
-		rank = READ_ONCE(vm->slots[i].rank);
+		rank = pim_vm_slot_rank(&vm->slots[i]);
 		if (rank == PIM_ID_ANY)
 			n += sysfs_emit_at(buf, n, "%s-", n ? " " : "");
 		else

@@ -13,9 +13,11 @@ set -u
 # shellcheck source=tests/pim/lib.sh
 . "${0%/*}/lib.sh"
 
+# shellcheck disable=SC2154 # uuid is set by vm_add
 nodes=4
 emu=$top/userspace-tools/build/pim-emu
 t_begin
+load_vms || { echo "Bail out! pim_mdev does not load"; exit 1; }
 
 param()	# NAME VALUE: of pim.ko
 {
@@ -50,21 +52,24 @@ over()
 }
 
 # user N: a program on /dev/dpu_rankN, in the background: its process is ${pid[N]}
-user()
+user()	# N [COMMAND]...
 {
-	start_user "$1"
+	start_user "$@"
 	wait_until 20 says "/tmp/user$1.out" open || fail "$1: $(<"/tmp/user$1.out")"
 }
 
-start_user()
+start_user()	# N [COMMAND]...: that instead, which understands other lines
 {
-	rm -f "/tmp/user$1.in"
-	mkfifo "/tmp/user$1.in"
-	: >"/tmp/user$1.out"
-	# shellcheck disable=SC2086 # words
-	"$bin/${program:-rank}" "/dev/dpu_rank$1" ${lines-lines} <>"/tmp/user$1.in" >"/tmp/user$1.out" 2>&1 &
-	pid[$1]=$!
-	said[$1]=0
+	local n=$1
+
+	shift
+	[ $# -gt 0 ] || set -- "$bin/rank" "/dev/dpu_rank$n" lines
+	rm -f "/tmp/user$n.in"
+	mkfifo "/tmp/user$n.in"
+	: >"/tmp/user$n.out"
+	"$@" <>"/tmp/user$n.in" >"/tmp/user$n.out" 2>&1 &
+	pid[$n]=$!
+	said[$n]=0
 }
 
 # tell N LINE: to do; returns at once
@@ -579,7 +584,7 @@ assert l[1]["saved_bytes"] > 64 * 2 * 65536 and "rank" not in l[1], l'
 # The same with a software rank: programs that stop in the middle, and go on.
 emulated()
 {
-	local n program=halves lines=''
+	local n
 
 	"$emu" --mram 4m --deadline 300 >/tmp/provider.out 2>&1 &
 	wait_until 20 provider_says ready || fail "$(</tmp/provider.out)"
@@ -589,7 +594,7 @@ emulated()
 	param return_wait_ms 600000
 	"$pimctl" owner set 0 idle=20ms
 	for n in 0 1 2; do
-		user $n
+		user $n "$bin/halves" "/dev/dpu_rank$n"
 		tell $n "begin $((1000 + n))"
 	done
 	for n in 0 1 2; do
@@ -614,7 +619,58 @@ emulated()
 	note "$(attr 0 stats/saves) saves of $(($(attr 0 stats/save_ns) / 1000 / $(attr 0 stats/saves))) us, $(attr 0 stats/restores) restores of $(($(attr 0 stats/restore_ns) / 1000 / $(attr 0 stats/restores))) us"
 }
 
+# Machines, and a program of this host, and one rank.
+machines()
+{
+	local i uuids=()
+
+	over
+	vm_add vm0
+	uuids[0]=$uuid
+	vm_add vm1
+	uuids[1]=$uuid
+	user 0 "$bin/vm" "${uuids[0]}" lines
+	ask 0 "put 90"
+	[ "$(cat "$mdevs/${uuids[0]}/leases")" = 0 ]
+	user 1 "$bin/vm" "${uuids[1]}" lines
+	ask 1 "put 51"
+	wait_until 20 owner_is parked 1
+	[ "$(cat "$mdevs/${uuids[0]}/leases")" = - ] || fail "vm0 has $(cat "$mdevs/${uuids[0]}/leases")"
+	"$pimctl" lease list | grep -q ' vm0 (parked' || fail "$("$pimctl" lease list)"
+	for ((i = 0; i < $(times 5); i++)); do
+		ask 0 "is 90"
+		ask 1 "is 51"
+	done
+	user 2
+	ask 2 clean
+	ask 2 "fill 65536 1002"
+	ask 0 "is 90"
+	ask 1 "is 51"
+	mine 2
+	wait_until 20 owner_is parked 2
+	# a reset, its end, an end while it waits for a rank
+	tell 0 reset
+	told 0
+	wait_until 20 owner_is parked 1
+	running 2 1
+	tell 1 "is 51"
+	wait_until 20 waiting 1
+	stop 1
+	wait_until 20 owner_is parked 0
+	waiting 0
+	running 2 0
+	mine 2
+	stop 0
+	user 0 "$bin/vm" "${uuids[0]}" lines	# finds it all zero
+	ask 0 "put 7"
+	mine 2
+	stop 0
+	wait_until 20 owner_is parked 0
+	owner_is parked_bytes 0
+}
+
 t_run alternate alternate
+t_run machines machines
 t_run emulated emulated
 t_run busy busy
 t_run never never

@@ -252,6 +252,8 @@ static void describe(struct vring_desc *d, uint64_t at, uint32_t len, uint16_t f
 	*d = (struct vring_desc) { .addr = BASE + at, .len = len, .flags = flags, .next = next };
 }
 
+static unsigned int patience = 20000;	/* ms */
+
 /*
  * @out bytes at DATA, @in bytes (with the status) behind them at DATA + 2 MiB; in
  * pieces of up to @piece. The status, or -1 when there is no answer.
@@ -280,7 +282,7 @@ static int request(int i, uint32_t out, uint32_t in, uint32_t piece)
 	}
 	d[n - 1].flags &= ~VRING_DESC_F_NEXT;
 	publish(i, 0);
-	return answered(i, 20000) ? *status : -1;
+	return answered(i, patience) ? *status : -1;
 }
 
 static struct virtio_pim_hdr *header(uint32_t type, uint32_t rank)
@@ -525,6 +527,50 @@ static int act_kept(char **argv)
 	return 0;
 }
 
+/*
+ * Lines from standard input, with rank 0 open throughout: put VALUE, is VALUE (of
+ * act_kept's bytes, and kept by interface 0), status OP STATUS ARGUMENT, reset.
+ */
+static int act_lines(char **argv)
+{
+	unsigned int a, b, c;
+	char line[128], what[16];
+	uint64_t answer;
+
+	(void)argv;
+	patience = 600000;
+	start(ALL_FEATURES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	EXPECT(all(0) && commit(WORD(W_GET, 0), &answer) == VIRTIO_PIM_S_OK &&
+	       answer == ANSWER(0));
+	printf("open\n");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		a = b = c = 0;
+		if (sscanf(line, "%15s %u %u %u", what, &a, &b, &c) < 1)
+			return 2;
+		if (!strcmp(what, "put")) {
+			memset(memory + DATA + 32, a, 8 * 4096);
+			EXPECT(transfer(true, 0x0101010101010101ull, 0, 4096, 4096) ==
+			       VIRTIO_PIM_S_OK);
+			EXPECT(commit(WORD(W_SET, a), NULL) == VIRTIO_PIM_S_OK);
+		} else if (!strcmp(what, "is")) {
+			EXPECT(all(a));
+			EXPECT(commit(WORD(W_GET, 0), &answer) == VIRTIO_PIM_S_OK &&
+			       answer == ANSWER(a));
+		} else if (!strcmp(what, "status")) {
+			EXPECT(commit(WORD(a, c), NULL) == (int)b);
+		} else if (!strcmp(what, "reset")) {
+			start(ALL_FEATURES);
+		} else {
+			return 2;
+		}
+		printf("done\n");
+		fflush(stdout);
+	}
+	return 0;
+}
+
 /* OPEN ends with this status. */
 static int act_open(char **argv)
 {
@@ -762,6 +808,7 @@ static const struct {
 	{ "intx", 0, act_intx },
 	{ "hold", 0, act_hold },
 	{ "kept", 0, act_kept },
+	{ "lines", 0, act_lines },
 	{ "open", 1, act_open },		/* STATUS */
 	{ "command", 2, act_command },		/* OP STATUS */
 	{ "stuck", 2, act_stuck },		/* reset|device-reset|close MS */
