@@ -490,7 +490,10 @@ broken()
 		over --deadline 1000 $how
 		user 0
 		start_user 1
-		[ "$how" = "--save hang" ] || tell 0 "command 1 EIO"
+		if [ "$how" != "--save hang" ]; then
+			wait_until 20 says /tmp/user1.out open
+			tell 0 "command 1 EIO"
+		fi
 		become 0 faulty
 		stat_is provider_timeouts 1
 		[ "$how" != "--save hang" ] || tell 0 "command 1 EIO"
