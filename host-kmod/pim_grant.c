@@ -172,7 +172,8 @@ static int pim_waiter_hopeless(const struct pim_waiter *w)
 /* Would it find there what it left itself? */
 static bool pim_waiter_left(const struct pim_waiter *w, const struct pim_rank *rank)
 {
-	return !w->returns && rank->kept.owner == w->lease->owner && rank->kept.machine == w->lease->machine;
+	return !w->returns && rank->kept.owner == w->lease->owner &&
+	       rank->kept.machine == w->lease->machine;
 }
 
 static struct pim_offer pim_waiter_offer(const struct pim_waiter *w, const struct pim_rank *rank)

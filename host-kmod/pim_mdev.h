@@ -30,7 +30,7 @@ struct mem_cgroup;
 struct pim_vm_slot {
 	struct rw_semaphore sem;
 	struct pim_lease *lease;
-	u32 rank;		/* that it began with, PIM_ID_ANY if there is no lease; to look at */
+	u32 rank;		/* that it began with, PIM_ID_ANY: no lease; to look at */
 };
 
 struct pim_vm {

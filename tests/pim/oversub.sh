@@ -17,6 +17,7 @@ set -u
 nodes=4
 emu=$top/userspace-tools/build/pim-emu
 t_begin
+# shellcheck disable=SC2119 # it has none
 load_vms || { echo "Bail out! pim_mdev does not load"; exit 1; }
 
 param()	# NAME VALUE: of pim.ko
@@ -68,8 +69,8 @@ start_user()	# N [COMMAND]...: that instead, which understands other lines
 	mkfifo "/tmp/user$n.in"
 	: >"/tmp/user$n.out"
 	"$@" <>"/tmp/user$n.in" >"/tmp/user$n.out" 2>&1 &
-	pid[$n]=$!
-	said[$n]=0
+	pid[n]=$!
+	said[n]=0
 }
 
 # tell N LINE: to do; returns at once
@@ -81,7 +82,7 @@ tell()
 
 done_all()	# N
 {
-	[ "$(grep -c done "/tmp/user$1.out")" = "${said[$1]}" ] || ended "${pid[$1]}"
+	[ "$(grep -c "done" "/tmp/user$1.out")" = "${said[$1]}" ] || ended "${pid[$1]}"
 }
 
 # told N: it has done it
@@ -118,14 +119,14 @@ alternate()
 
 	over
 	for n in 0 1 2; do
-		user $n
-		ask $n clean
-		ask $n "fill 65536 $((1000 + n))"
+		user "$n"
+		ask "$n" clean
+		ask "$n" "fill 65536 $((1000 + n))"
 	done
 	wait_until 20 owner_is parked 2
 	for ((i = 0; i < $(times 10); i++)); do
 		for n in 1 0 2; do
-			mine $n
+			mine "$n"
 		done
 		ask $((i % 3)) coherent
 		ask $((i % 3)) "fill 65536 $((1000 + i % 3))"
@@ -139,7 +140,7 @@ alternate()
 	[ "$(owner 0 ranks)" = 1 ]
 	[ "$(owner 0 parked_bytes)" -gt $((64 * 2 * 65536)) ] || fail "$(owner 0 parked_bytes) bytes"
 	for n in 0 1 2; do
-		stop $n
+		stop "$n"
 	done
 	wait_until 20 owner_is parked 0
 	owner_is parked_bytes 0
@@ -180,7 +181,7 @@ parked()
 # as parked, and a DPU of user 1 runs, and user 0 waits for its rank
 waits()
 {
-	parked "$@"
+	parked
 	running 1 1
 	tell 0 "filled 65536 1000"
 	wait_until 20 waiting 1
@@ -543,18 +544,18 @@ storm()
 	over --ranks 2 --reset-ms 2
 	"$pimctl" owner set 0 idle=1ms
 	for n in 0 1 2 3 4; do
-		user $n
-		ask $n clean
-		ask $n "fill 4096 $((1000 + n))"
+		user "$n"
+		ask "$n" clean
+		ask "$n" "fill 4096 $((1000 + n))"
 	done
 	for ((i = 0; i < $(times 40); i++)); do
 		for n in 0 1 2 3 4; do
-			tell $n "filled 4096 $((1000 + n))"
-			tell $n "kept $((1000 + n))"
+			tell "$n" "filled 4096 $((1000 + n))"
+			tell "$n" "kept $((1000 + n))"
 		done
 	done
 	for n in 0 1 2 3 4; do
-		told $n
+		told "$n"
 	done
 	[ $(($(attr 0 stats/restores) + $(attr 1 stats/restores))) -gt 20 ] || fail "few were restored"
 	[ $(($(attr 0 stats/leases) + $(attr 1 stats/leases))) = 5 ]
@@ -597,23 +598,23 @@ emulated()
 	param return_wait_ms 600000
 	"$pimctl" owner set 0 idle=20ms
 	for n in 0 1 2; do
-		user $n "$bin/halves" "/dev/dpu_rank$n"
-		tell $n "begin $((1000 + n))"
+		user "$n" "$bin/halves" "/dev/dpu_rank$n"
+		tell "$n" "begin $((1000 + n))"
 	done
 	for n in 0 1 2; do
-		told $n
+		told "$n"
 	done
 	for n in 1 0 2; do
-		tell $n "look $((1000 + n))"
+		tell "$n" "look $((1000 + n))"
 	done
 	for n in 1 0 2; do
-		told $n
+		told "$n"
 	done
 	for n in 0 1 2; do
-		tell $n "go $((1000 + n))"
+		tell "$n" "go $((1000 + n))"
 	done
 	for n in 0 1 2; do
-		told $n
+		told "$n"
 	done
 	ask 0 "look 1000"
 	stat_is provider_errors 0

@@ -93,6 +93,15 @@ int pimctl_lease_run(const struct ax_args *args)
 	return run_command(args->argv);
 }
 
+static json_t *parked_json(const struct pim_parked_state *st, uint64_t bytes)
+{
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:s, s:I}",
+			 "lease", (json_int_t)st->lease, "state", "parked",
+			 "waiting", (json_int_t)st->waiting, "uid", (json_int_t)st->owner_uid,
+			 "pid", (json_int_t)st->owner_pid, "comm", st->owner_comm,
+			 "saved_bytes", (json_int_t)bytes);
+}
+
 /* Those that have no rank: how much they take instead. */
 static int list_parked(int arbiter, json_t *array, struct ax_msg *msg)
 {
@@ -104,14 +113,7 @@ static int list_parked(int arbiter, json_t *array, struct ax_msg *msg)
 		uint64_t bytes = st.mram_used + st.state_bytes;
 
 		if (array)
-			json_array_append_new(array, json_pack("{s:I, s:s, s:I, s:I, s:I, s:s, s:I}",
-							       "lease", (json_int_t)st.lease,
-							       "state", "parked",
-							       "waiting", (json_int_t)st.waiting,
-							       "uid", (json_int_t)st.owner_uid,
-							       "pid", (json_int_t)st.owner_pid,
-							       "comm", st.owner_comm,
-							       "saved_bytes", (json_int_t)bytes));
+			json_array_append_new(array, parked_json(&st, bytes));
 		else
 			printf("%8llu %4s %8u %8u %s (parked%s, %s)\n",
 			       (unsigned long long)st.lease, "-", st.owner_uid, st.owner_pid,
@@ -209,7 +211,8 @@ static json_t *owner_json(const struct pim_owner_state *st)
 
 static void owner_line(const struct pim_owner_state *st)
 {
-	char most[16] = "none", keep[16] = "none", idle[16] = "none", a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN];
+	char most[16] = "none", keep[16] = "none", idle[16] = "none";
+	char a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN];
 
 	if (st->max_ranks != PIM_ID_ANY)
 		snprintf(most, sizeof(most), "%u", st->max_ranks);
@@ -218,7 +221,8 @@ static void owner_line(const struct pim_owner_state *st)
 	if (st->idle_ms)
 		snprintf(idle, sizeof(idle), "%g s", st->idle_ms / 1e3);
 	printf("%8u %8u %6u %6s %8s %8s %6u %7u %8llu %10s %12llu %10s %10s\n", st->uid,
-	       st->priority, st->ranks, most, keep, idle, st->parked, st->waiting, (unsigned long long)st->leases,
+	       st->priority, st->ranks, most, keep, idle, st->parked, st->waiting,
+	       (unsigned long long)st->leases,
 	       ax_human_ns(st->busy_ns, a), (unsigned long long)st->commands,
 	       ax_human_size(st->bytes_in, b), ax_human_size(st->bytes_out, c));
 }
@@ -235,7 +239,8 @@ int pimctl_owner_list(const struct ax_args *args)
 		return ax_error("%s", msg.text);
 	if (!array)
 		printf("%8s %8s %6s %6s %8s %8s %6s %7s %8s %10s %12s %10s %10s\n", "UID",
-		       "PRIORITY", "RANKS", "MOST", "KEEP", "IDLE", "PARKED", "WAITING", "LEASES", "BUSY", "COMMANDS", "IN", "OUT");
+		       "PRIORITY", "RANKS", "MOST", "KEEP", "IDLE", "PARKED", "WAITING",
+		       "LEASES", "BUSY", "COMMANDS", "IN", "OUT");
 	while ((ret = pim_owner_get(arbiter, uid, &st, &msg)) > 0) {
 		if (array)
 			json_array_append_new(array, owner_json(&st));
@@ -283,11 +288,11 @@ static bool owner_parking(struct pim_owner_state *st, const char *key, const cha
 /* One KEY=VALUE into @st; AX_OK or AX_USAGE. */
 static int owner_pair(struct pim_owner_state *st, const char *pair)
 {
-	char key[32];
-	int ret;
 	const char *value = strchr(pair, '=');
 	size_t len = value ? value - pair : 0;
+	char key[32];
 	uint64_t v;
+	int ret;
 
 	if (!value)
 		return ax_usage("'%s' is not KEY=VALUE", pair);
@@ -324,7 +329,8 @@ static int owner_pair(struct pim_owner_state *st, const char *pair)
 		st->keep_ms = v * 1000;
 		return AX_OK;
 	}
-	return ax_usage("'%.*s' cannot be set: max_ranks, priority, keep, idle, max_parked or max_parked_bytes", (int)len, pair);
+	return ax_usage("'%.*s' cannot be set: max_ranks, priority, keep, idle, max_parked or max_parked_bytes",
+			(int)len, pair);
 }
 
 int pimctl_owner_set(const struct ax_args *args)

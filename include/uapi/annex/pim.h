@@ -328,7 +328,7 @@ enum pim_state {
 	PIM_STATE_DRAINING	= 2,	/* the lease ended, what is under way has not */
 	PIM_STATE_SCRUBBING	= 3,	/* being cleaned for the next owner */
 	PIM_STATE_FAULTY	= 4,	/* nobody serves it */
-	PIM_STATE_SAVING	= 5,	/* leased, and being taken from its owner, who will be back */
+	PIM_STATE_SAVING	= 5,	/* leased, being taken from its owner, who will be back */
 	PIM_STATE_RESTORING	= 6,	/* leased again, what was saved is being put back */
 };
 

@@ -488,6 +488,7 @@ static const struct action *action_of(const char *name, int arguments)
 /* Actions from lines of standard input, with the rank open throughout. */
 static int act_lines(char **argv)
 {
+	static const char delim[] = { ' ', '\n', 0 };
 	char line[256], *words[8];
 	int n, ret;
 
@@ -496,7 +497,7 @@ static int act_lines(char **argv)
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
 		n = 0;
-		for (char *w = strtok(line, " \n"); w && n < 7; w = strtok(NULL, " \n"))
+		for (char *w = strtok(line, delim); w && n < 7; w = strtok(NULL, delim))
 			words[n++] = w;
 		words[n] = NULL;
 		ret = n ? action_of(words[0], n - 1)->run(words + 1) : 0;

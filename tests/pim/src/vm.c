@@ -546,7 +546,9 @@ static int act_lines(char **argv)
 	printf("open\n");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
-		a = b = c = 0;
+		a = 0;
+		b = 0;
+		c = 0;
 		if (sscanf(line, "%15s %u %u %u", what, &a, &b, &c) < 1)
 			return 2;
 		if (!strcmp(what, "put")) {
