@@ -673,7 +673,34 @@ machines()
 	owner_is parked_bytes 0
 }
 
+shmem_is()	# CGROUP BYTES: of shared memory is charged to it
+{
+	[ "$(awk '$1 == "shmem" { print $2 }' "$1/memory.stat")" = "$2" ]
+}
+
+# Who pays for what is saved: the owner, not the provider, and only while it is parked.
+charged()
+{
+	local cgroup=/sys/fs/cgroup/pim-oversub bytes=$((64 * 2 * 65536))
+
+	mkdir -p "$cgroup"
+	over
+	# shellcheck disable=SC2016 # for the inner shell
+	user 0 sh -c 'echo $$ >"$1/cgroup.procs" && exec "$2" /dev/dpu_rank0 lines' sh "$cgroup" "$bin/rank"
+	ask 0 "fill 65536 1000"
+	wait_until 20 shmem_is "$cgroup" "$bytes" || fail "$(grep ^shmem "$cgroup/memory.stat")"
+	user 1
+	wait_until 20 shmem_is "$cgroup" $((bytes + 4096)) || fail "$(grep ^shmem "$cgroup/memory.stat")"
+	[ "$(owner 0 parked_bytes)" = $((bytes + 4096)) ] || fail "$(owner 0 parked_bytes) bytes"
+	mine 0
+	wait_until 20 shmem_is "$cgroup" "$bytes" || fail "$(grep ^shmem "$cgroup/memory.stat")"
+	stop 0
+	wait_until 20 shmem_is "$cgroup" 0 || fail "$(grep ^shmem "$cgroup/memory.stat")"
+	wait_until 20 rmdir "$cgroup"
+}
+
 t_run alternate alternate
+t_run charged charged
 t_run machines machines
 t_run emulated emulated
 t_run busy busy
