@@ -278,7 +278,7 @@ static struct pim_rank *pim_waiter_awaits(const struct pim_waiter *w, unsigned l
 /* One rank for each who waits: saved now if its time has come, else looked at then. */
 static void pim_preempt_locked(void)
 {
-	unsigned long due, next = 0;
+	unsigned long now = jiffies, due, next = 0;
 	struct pim_waiter *w;
 	struct pim_rank *rank;
 	bool again = false;
@@ -298,16 +298,17 @@ static void pim_preempt_locked(void)
 		rank->promised = true;
 		if (rank->state != PIM_STATE_LEASED)
 			continue;
-		if (time_after_eq(jiffies, due) && pim_park_start_locked(rank->lease))
-			continue;
-		if (time_after_eq(jiffies, due))
-			due = jiffies + HZ / 10;
+		if (time_after_eq(now, due)) {
+			if (pim_park_start_locked(rank->lease))
+				continue;
+			due = now + HZ / 10;
+		}
 		if (!again || time_before(due, next))
 			next = due;
 		again = true;
 	}
 	if (again)
-		mod_delayed_work(pim_wq, &pim_preempt_work, next - jiffies);
+		mod_delayed_work(pim_wq, &pim_preempt_work, next - now);
 }
 
 void pim_grant_exit(void)

@@ -207,7 +207,7 @@ static void pim_park_stays_locked(struct pim_lease *lease, struct pim_rank *rank
 	pim_lease_grant_locked();	/* another one, perhaps, or later */
 }
 
-/* Ask the provider. -EPROTO: it has not done what it said. */
+/* Ask the provider. -EPROTO: it has given nothing. */
 static int pim_park_ask(struct pim_lease *lease, struct pim_rank *rank, struct file **mram)
 {
 	struct pim_session *s = lease->session;
@@ -224,9 +224,7 @@ static int pim_park_ask(struct pim_lease *lease, struct pim_rank *rank, struct f
 		return PTR_ERR(file);
 	saved->state = file;
 	err = pim_state_save(s, saved->state, lease->memcg, &saved->bytes);
-	if (!err && (!saved->bytes || pim_mram_mapped(s->mram)))
-		err = -EPROTO;
-	return err;
+	return !err && !saved->bytes ? -EPROTO : err;
 }
 
 static void pim_park_save(struct pim_rank *rank, struct pim_lease *lease)
@@ -238,8 +236,15 @@ static void pim_park_save(struct pim_rank *rank, struct pim_lease *lease)
 	int err = pim_park_ask(lease, rank, &mram);
 
 	ns = ktime_get_ns() - start;
-	trace_pim_save(rank->id, lease->number, lease->saved->bytes, ns, err);
 	mutex_lock(&pim_lock);
+	if (!lease->ended && !err) {
+		/* What is mapped from here on is the new one. */
+		lease->saved->mram = pim_session_swap_mram(s, mram);
+		mram = NULL;
+		if (pim_mram_mapped(lease->saved->mram))
+			err = -EPROTO;
+	}
+	trace_pim_save(rank->id, lease->number, lease->saved->bytes, ns, err);
 	lease->owner->saving--;
 	rank->parking = NULL;
 	if (err == -EBUSY)
@@ -253,8 +258,6 @@ static void pim_park_save(struct pim_rank *rank, struct pim_lease *lease)
 		pim_park_stays_locked(lease, rank);
 	} else {
 		parked = true;
-		lease->saved->mram = pim_session_swap_mram(s, mram);
-		mram = NULL;
 		atomic64_inc(&rank->saves);
 		atomic64_add(ns, &rank->save_ns);
 		pim_park_saved_locked(lease, rank);
