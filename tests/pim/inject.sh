@@ -9,7 +9,7 @@
 # debug: kmemleak
 # time: 600
 #
-# shellcheck disable=SC2317 # cases are called by t_run
+# shellcheck disable=SC2317,SC2119 # cases are called by t_run; functions with no argument
 set -u
 # shellcheck source=tests/emp/inject_lib.sh
 . "${0%/*}/../emp/inject_lib.sh"
