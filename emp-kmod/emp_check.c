@@ -83,8 +83,8 @@ void emp_check_note(struct emp_region *r, struct folio *folio, size_t off, u64 s
 		WRITE_ONCE(mac[sub], emp_check_mac(r, folio, off, sub));
 }
 
-/** emp_check_ok - is what was read at @off of @folio what subblock @sub had? Counts errors */
-bool emp_check_ok(struct emp_region *r, struct folio *folio, size_t off, u64 sub)
+/** emp_check_matches - is what was read at @off of @folio what subblock @sub had? */
+bool emp_check_matches(struct emp_region *r, struct folio *folio, size_t off, u64 sub)
 {
 	u64 *mac = emp_check_macs(r);
 	bool ok = true;
@@ -97,6 +97,14 @@ bool emp_check_ok(struct emp_region *r, struct folio *folio, size_t off, u64 sub
 		noted = READ_ONCE(mac[sub]);
 		ok = !noted || noted == emp_check_mac(r, folio, off, sub);
 	}
+	return ok;
+}
+
+/** emp_check_ok - the same, and counts errors */
+bool emp_check_ok(struct emp_region *r, struct folio *folio, size_t off, u64 sub)
+{
+	bool ok = emp_check_matches(r, folio, off, sub);
+
 	if (!ok)
 		emp_count(r, csum_error);
 	return ok;
@@ -117,7 +125,7 @@ void emp_check_adopt(struct emp_region *r, u32 b, struct folio *folio, u64 sub)
 		return;
 	now = emp_check_mac(r, folio, 0, sub);
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
-	if (r->bent[b].flags & EMP_B_MIGRATE && !mac[sub])
+	if (r->bent[b].flags & (EMP_B_MIGRATE | EMP_B_COPYOK) && !mac[sub])
 		WRITE_ONCE(mac[sub], now);
 	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 }

@@ -16,6 +16,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 
+#include "emp_copy.h"
 #include "emp_discard.h"
 #include "emp_fetch.h"
 #include "emp_folio.h"
@@ -39,8 +40,9 @@ static void emp_discard_block(struct emp_region *r, u32 b)
 
 	for (s = first; s < first + emp_subs_per_block(r); s++)
 		any |= r->sub[s];
-	if (!(any & (EMP_S_PRESENT | EMP_S_VALID | EMP_S_LOST)) && e->slot != EMP_NO_SLOT &&
+	if (!(any & (EMP_S_PRESENT | EMP_S_STORED | EMP_S_LOST)) && e->slot != EMP_NO_SLOT &&
 	    !(e->flags & EMP_B_WRITING)) {
+		emp_copy_release(r, b);
 		emp_slot_free(r, e->slot);
 		e->slot = EMP_NO_SLOT;
 		if (r->map == EMP_MAP_AUTO)
@@ -93,11 +95,11 @@ again:
 			return 0;
 		}
 	}
-	r->bent[b].flags &= ~EMP_B_MIGRATE;
+	r->bent[b].flags &= ~(EMP_B_MIGRATE | EMP_B_COPYOK);
 	if (!(w & EMP_S_PRESENT)) {
 		if (w)
 			emp_count(r, discard_subblocks);
-		r->sub[s] = 0;
+		emp_sub_store(r, b, s, 0);
 		emp_discard_block(r, b);
 		spin_unlock_irqrestore(lock, flags);
 		return 0;
@@ -127,7 +129,7 @@ again:
 	if (w & EMP_S_DIRTY)
 		atomic_long_sub(folio_nr_pages(folio), &r->dirty);
 	for (i = 0; i < n; i++)
-		r->sub[s + i] = 0;
+		emp_sub_store(r, b, s + i, 0);
 	emp_discard_block(r, b);
 	spin_unlock_irqrestore(lock, flags);
 	folio_unlock(folio);
@@ -152,7 +154,7 @@ static int emp_discard_part(struct emp_region *r, u64 off, size_t len)
 	for (;;) {
 		spin_lock_irqsave(lock, flags);
 		w = r->sub[emp_state_sub(r, b, sub)];
-		zero = !(w & (EMP_S_PRESENT | EMP_S_VALID | EMP_S_LOST));
+		zero = !(w & (EMP_S_PRESENT | EMP_S_STORED | EMP_S_LOST));
 		spin_unlock_irqrestore(lock, flags);
 		if (zero)
 			return 0;
@@ -266,8 +268,8 @@ void emp_poisoned(struct emp_region *r, struct folio *folio)
 		if (lost)
 			atomic_long_sub(folio_nr_pages(folio), &r->dirty);
 		for (i = 0; i < n; i++)
-			r->sub[s + i] = lost ? EMP_S_LOST | EMP_S_FOREVER :
-				    r->sub[s + i] & EMP_S_VALID;
+			emp_sub_store(r, b, s + i, lost ? EMP_S_LOST | EMP_S_FOREVER :
+						   r->sub[s + i] & EMP_S_STORED);
 		if (n > 1) {
 			r->bent[b].flags |= EMP_B_SMALL;
 			r->bent[b].flags &= ~EMP_B_HUGE;

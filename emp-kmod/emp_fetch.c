@@ -11,13 +11,17 @@
  * One request covers one subblock that somebody waits for, or a run of
  * subblocks read ahead that lie next to each other on the tier, or a run of a
  * 2 MiB block. A failed read is repeated EMP_READ_TRIES times (from a work
- * item); read-ahead is not, it is dropped. When a 2 MiB block cannot be read
+ * item), from the other copy if there is one (emp_copy.h); read-ahead is not, it
+ * is dropped. When the tier does not end a read within its deadline, who waits
+ * for it goes to the other copy with another folio; the first one stays with its
+ * request, as nobody's. When a 2 MiB block cannot be read
  * the block goes to subblocks, so that only the bad ones are lost.
  */
 #include <linux/mempool.h>
 #include <linux/slab.h>
 
 #include "emp_check.h"
+#include "emp_copy.h"
 #include "emp_event.h"
 #include "emp_fetch.h"
 #include "emp_folio.h"
@@ -67,9 +71,18 @@ static bool emp_csum_ok(struct emp_region *r, struct folio *folio, size_t off, s
 	return true;
 }
 
+/* Is @folio, which a read has ended in, not what the subblock waits for any more? */
+static bool emp_fetch_stale(struct emp_region *r, struct folio *folio)
+{
+	unsigned long w = READ_ONCE(r->sub[emp_folio_sub(r, folio)]);
+
+	return !(w & EMP_S_PRESENT) || emp_word_folio(w) != folio;
+}
+
 /* How a fetch ended. */
 #define EMP_FETCH_AHEAD	(1u << 0) /* nobody waited for it */
 #define EMP_FETCH_AT_ONCE (1u << 1) /* before its submission returned */
+#define EMP_FETCH_FAILED(copies) ((copies) << 2) /* from the other than these copies */
 
 /* A fetch into @folio ended at @now. */
 static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err, u32 how, u64 now)
@@ -83,6 +96,12 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 
 	trace_emp_fetch_end(r, s, err);
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	if (emp_fetch_stale(r, folio)) {	/* see emp_get_other() */
+		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+		emp_folio_drop(r, folio);
+		return;
+	}
+	r->sub[s] &= ~(EMP_S_FROM2 | EMP_S_AGAIN);
 	huge = r->bent[b].flags & EMP_B_HUGE;
 	if (!err) {
 		folio->private = (void *)(unsigned long)now;
@@ -90,8 +109,12 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 			     (how & EMP_FETCH_AT_ONCE ? EMP_S_MAPPED : 0);
 		if (huge)
 			n = emp_subs_per_block(r);
+		if (how >= EMP_FETCH_FAILED(1)) {
+			emp_copy_bad(r, b, s, how / EMP_FETCH_FAILED(1));
+			emp_count(r, read_other_copy);
+		}
 	} else {
-		r->sub[s] &= EMP_S_VALID;
+		r->sub[s] &= EMP_S_STORED;
 		if (huge) {
 			r->bent[b].flags = (r->bent[b].flags & ~EMP_B_HUGE) | EMP_B_SMALL;
 			emp_count(r, huge_split);
@@ -120,25 +143,86 @@ static void emp_fetch_finish(struct emp_region *r, struct folio *folio, int err,
 	}
 }
 
-static void emp_fetch_one(struct emp_region *r, struct emp_tier *t, u64 pos, struct folio *folio,
-			  u8 tries);
+/* The next read: of which copy, after which that failed, and how many did before these. */
+struct emp_try {
+	u8 copy;
+	u8 failed;
+	u8 tries;
+};
+
+static void emp_fetch_one(struct emp_region *r, struct emp_tier *t, u32 slot, struct folio *folio,
+			  struct emp_try try);
 
 static void emp_fetch_retry(struct work_struct *work)
 {
 	struct emp_io *io = container_of(work, struct emp_io, work);
-	struct emp_tier *t = io->tier;
+	struct emp_try try = { io->copy, io->failed, io->tries };
+	struct emp_tier *t = io->tier, *next = NULL;
 	struct emp_region *r = t->region;
 	struct folio *folio = io->owner;
-	u64 sub = emp_folio_sub(r, folio);
-	u8 tries = io->tries;
-	u64 pos;
+	u64 end = io->end, sub = emp_folio_sub(r, folio);
+	u32 b = emp_block_of(r, sub), slot;
+	unsigned long flags;
 
-	/* The slot of a block does not change while a fetch of it is under way. */
-	pos = emp_tier_pos(t, r->bent[emp_block_of(r, sub)].slot) +
-	      ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift);
 	t->ops->io_free(io);
 	emp_count(r, read_retry);
-	emp_fetch_one(r, t, pos, folio, tries);
+	/* The slots of a block do not change while a fetch of it is under way. */
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	slot = emp_copy_slot(r, b, try.copy);
+	if (!emp_fetch_stale(r, folio) && slot != EMP_NO_SLOT) {
+		next = emp_tier_get_slot(r, slot);
+		r->sub[sub] &= ~EMP_S_FROM2;
+		r->sub[sub] |= try.copy ? EMP_S_FROM2 : 0;
+		if (try.failed)		/* who waits shall wait for the other copy, too */
+			emp_folio_stamp(folio);
+	}
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	if (next)
+		emp_fetch_one(r, next, slot, folio, try);
+	else
+		emp_fetch_finish(r, folio, -EIO, 0, end);
+	emp_tier_put(t);
+}
+
+/* Which copy of the subblock of @folio to read, without those @failed. */
+static u32 emp_fetch_copy(struct emp_region *r, struct folio *folio, u32 failed)
+{
+	u64 sub = emp_folio_sub(r, folio);
+	u32 b = emp_block_of(r, sub), copy;
+	unsigned long flags;
+
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	copy = emp_copy_pick(r, b, r->sub[sub], failed);
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	return copy;
+}
+
+/*
+ * A read that somebody waits for failed. Is there use in another one? The other
+ * copy is tried at once; when both have failed, or there is but one, that again.
+ */
+static bool emp_fetch_again(struct emp_region *r, struct emp_io *io, bool wrong)
+{
+	u32 copy, failed = io->failed | 1u << io->copy;
+
+	if (io->ahead || emp_fetch_stale(r, io->owner))
+		return false;
+	copy = emp_fetch_copy(r, io->owner, failed);
+	if (copy != EMP_COPY_NONE) {
+		io->failed = failed;
+		io->copy = copy;
+		return true;
+	}
+	if (io->tries + 1 >= EMP_READ_TRIES ||
+	    (!wrong && (READ_ONCE(io->tier->state) == EMP_TIER_GONE || io->late)))
+		return false;
+	copy = emp_fetch_copy(r, io->owner, 0);
+	if (copy == EMP_COPY_NONE)
+		return false;
+	io->copy = copy;
+	io->failed = 0;
+	io->tries++;
+	return true;
 }
 
 static void emp_fetch_done(struct emp_io *io)
@@ -152,8 +236,9 @@ static void emp_fetch_done(struct emp_io *io)
 		how |= EMP_FETCH_AHEAD;
 	if (io->task == current && in_task())
 		how |= EMP_FETCH_AT_ONCE;
-	if (io->error && !io->ahead && io->tries + 1 < EMP_READ_TRIES &&
-	    READ_ONCE(t->state) != EMP_TIER_GONE && !io->late)
+	if (io->failed)
+		how |= EMP_FETCH_FAILED(io->failed);
+	if (io->error && emp_fetch_again(r, io, false))
 		goto retry;
 
 	bio_first_folio(&fi, &io->bio, 0);
@@ -162,9 +247,10 @@ static void emp_fetch_done(struct emp_io *io)
 		int err = io->error;
 
 		/* Once finished, the folio can be freed: go on before. */
-		if (!err && !emp_csum_ok(r, folio, fi.offset, fi.length)) {
+		if (!err && !emp_fetch_stale(r, folio) &&
+		    !emp_csum_ok(r, folio, fi.offset, fi.length)) {
 			err = -EILSEQ;
-			if (!io->ahead && io->tries + 1 < EMP_READ_TRIES)
+			if (emp_fetch_again(r, io, true))
 				goto retry;
 		}
 		if (!err)
@@ -175,22 +261,25 @@ static void emp_fetch_done(struct emp_io *io)
 	t->ops->io_free(io);
 	return;
 retry:
-	io->tries++;
 	atomic_inc(&t->inflight);	/* the retry's own */
 	INIT_WORK(&io->work, emp_fetch_retry);
 	queue_work(system_unbound_wq, &io->work);
 }
 
-/* Read one subblock; the caller's reference of the tier goes along. */
-static void emp_fetch_one(struct emp_region *r, struct emp_tier *t, u64 pos, struct folio *folio,
-			  u8 tries)
+/* Read one subblock, its block's slot is @slot; the caller's reference of the tier goes along. */
+static void emp_fetch_one(struct emp_region *r, struct emp_tier *t, u32 slot, struct folio *folio,
+			  struct emp_try try)
 {
-	struct emp_io *io = t->ops->io_alloc(t, false, pos, 1, GFP_NOIO);
+	u64 at = emp_folio_sub(r, folio) & (emp_subs_per_block(r) - 1);
+	struct emp_io *io = t->ops->io_alloc(t, false, emp_tier_pos(t, slot) + (at << r->sub_shift),
+					     1, GFP_NOIO);
 
 	io->done = emp_fetch_done;
 	io->owner = folio;
-	io->tries = tries;
-	if (!tries) {
+	io->copy = try.copy;
+	io->failed = try.failed;
+	io->tries = try.tries;
+	if (!try.tries && !try.failed) {
 		io->task = current;
 		io->start = (unsigned long)folio->private;
 	}
@@ -225,15 +314,36 @@ static void emp_huge_done(struct emp_io *io)
 }
 
 /*
- * Read all valid subblocks of a block into one folio. The words of the block
- * do not change meanwhile, so VALID can be read without the lock.
+ * Which copy of a subblock of a 2 MiB block to read; EMP_COPY_NONE: it is zero.
+ * One that has come since the caller took the tiers (@tier) does not count.
  */
-static void emp_fetch_huge(struct emp_region *r, struct emp_tier *t, u32 b, u32 slot,
+static u32 emp_huge_copy(struct emp_region *r, u32 b, u64 sub, struct emp_tier **tier)
+{
+	unsigned long w = READ_ONCE(r->sub[sub]);
+	u32 copy;
+
+	if (!(w & EMP_S_STORED))
+		return EMP_COPY_NONE;
+	if (!tier[1])
+		return 0;
+	rcu_read_lock();
+	copy = emp_copy_pick(r, b, w, 0);
+	rcu_read_unlock();
+	return copy;
+}
+
+/*
+ * Read all stored subblocks of a block into one folio, from the copies' slots and
+ * tiers, which the caller has taken. The words and slots of the block do not
+ * change meanwhile (but that TWIN comes), so they can be read without the lock.
+ */
+static void emp_fetch_huge(struct emp_region *r, struct emp_tier **tier, u32 b, const u32 *slot,
 			   struct folio *folio)
 {
 	struct emp_huge_fetch *h = mempool_alloc(emp_huge_fetch_pool, GFP_NOIO);
-	u64 first = emp_first_sub(r, b), pos = emp_tier_pos(t, slot);
-	u32 i = 0, run, n = emp_subs_per_block(r);
+	u32 i = 0, run, n = emp_subs_per_block(r), copy;
+	u64 first = emp_first_sub(r, b);
+	struct emp_tier *t;
 	struct emp_io *io;
 
 	h->region = r;
@@ -241,17 +351,17 @@ static void emp_fetch_huge(struct emp_region *r, struct emp_tier *t, u32 b, u32 
 	h->error = 0;
 	atomic_set(&h->pending, 1);
 	while (i < n) {
-		bool valid = READ_ONCE(r->sub[first + i]) & EMP_S_VALID;
-
+		copy = emp_huge_copy(r, b, first + i, tier);
 		for (run = 1; i + run < n; run++)
-			if (!!(READ_ONCE(r->sub[first + i + run]) & EMP_S_VALID) != valid)
+			if (emp_huge_copy(r, b, first + i + run, tier) != copy)
 				break;
-		if (!valid) {
+		t = copy == EMP_COPY_NONE ? NULL : tier[copy];
+		if (!t) {
 			folio_zero_range(folio, (size_t)i << r->sub_shift,
 					 (size_t)run << r->sub_shift);
 		} else {
-			io = t->ops->io_alloc(t, false, pos + ((u64)i << r->sub_shift), 1,
-					      GFP_NOIO);
+			io = t->ops->io_alloc(t, false, emp_tier_pos(t, slot[copy]) +
+					      ((u64)i << r->sub_shift), 1, GFP_NOIO);
 			io->done = emp_huge_done;
 			io->owner = h;
 			t->ops->io_add(io, folio, (size_t)i << r->sub_shift,
@@ -262,7 +372,9 @@ static void emp_fetch_huge(struct emp_region *r, struct emp_tier *t, u32 b, u32 
 		}
 		i += run;
 	}
-	emp_tier_put(t);
+	for (copy = 0; copy < EMP_COPIES; copy++)
+		if (tier[copy])
+			emp_tier_put(tier[copy]);
 	emp_huge_put(h);
 }
 
@@ -285,7 +397,7 @@ static bool emp_want_huge(struct emp_region *r, u32 b)
 		return false;
 	if (r->map == EMP_MAP_HUGE)
 		return !emp_block_any(r, b, EMP_S_LOST);
-	if (!emp_block_any(r, b, EMP_S_VALID | EMP_S_LOST))
+	if (!emp_block_any(r, b, EMP_S_STORED | EMP_S_LOST))
 		return true;
 	e->flags |= EMP_B_SMALL;	/* was evicted: from now on in parts */
 	emp_count(r, huge_split);
@@ -314,7 +426,6 @@ static enum emp_get emp_get_present(struct emp_region *r, u32 b, u64 s, struct f
 {
 	unsigned long w = r->sub[s];
 	struct folio *folio = emp_word_folio(w);
-	struct emp_tier *t;
 	s64 left;
 
 	if (w & EMP_S_UPTODATE) {
@@ -329,8 +440,7 @@ static enum emp_get emp_get_present(struct emp_region *r, u32 b, u64 s, struct f
 		*out = folio;
 		return EMP_GET_OK;
 	}
-	t = emp_tier_of_slot(r, r->bent[b].slot);
-	left = (s64)(t ? READ_ONCE(t->deadline_ms) : emp_default_deadline_ms) * NSEC_PER_MSEC -
+	left = (s64)emp_copy_deadline(r, b, !!(w & EMP_S_FROM2)) * NSEC_PER_MSEC -
 	       (s64)emp_folio_age(folio);
 	if (left <= 0)
 		return EMP_GET_TIMEOUT;
@@ -353,7 +463,46 @@ static bool emp_still_lost(struct emp_region *r, unsigned long w, u32 flags_get)
 /* Must what is wanted be read from a tier? */
 static bool emp_stored(struct emp_region *r, u32 b, u64 sub, bool huge)
 {
-	return huge ? emp_block_any(r, b, EMP_S_VALID) : r->sub[sub] & (EMP_S_VALID | EMP_S_LOST);
+	return huge ? emp_block_any(r, b, EMP_S_STORED) :
+		      r->sub[sub] & (EMP_S_STORED | EMP_S_LOST);
+}
+
+/* A fetch with word @w of the locked block @b is late: is there another copy to try? */
+static bool emp_other_copy(struct emp_region *r, u32 b, unsigned long w)
+{
+	return (w & EMP_S_STORED) == EMP_S_STORED && !(w & EMP_S_AGAIN) &&
+	       !(r->bent[b].flags & EMP_B_HUGE);
+}
+
+/*
+ * The read of @sub, whose word is @w, does not end: read the other copy. Its
+ * request cannot be called back, so it keeps the folio. Return: false, no DRAM.
+ */
+static bool emp_get_other(struct emp_region *r, u32 b, u64 sub, unsigned long w, bool wait)
+{
+	u32 copy = w & EMP_S_FROM2 ? 0 : 1, slot;
+	struct emp_tier *t;
+	struct folio *folio;
+	unsigned long flags;
+
+	folio = emp_folio_alloc(r, sub, emp_sub_order(r), wait, false);
+	if (!folio)
+		return false;
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	if (r->sub[sub] != w) {		/* it did end, or another has done this */
+		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+		emp_folio_drop(r, folio);
+		return true;
+	}
+	r->sub[sub] = emp_word(folio, EMP_S_PRESENT | EMP_S_AGAIN | (w & EMP_S_STORED) |
+			       (copy ? EMP_S_FROM2 : 0));
+	slot = emp_copy_slot(r, b, copy);
+	t = emp_tier_get_slot(r, slot);
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	emp_fetch_one(r, t, slot, folio, (struct emp_try){
+		.copy = copy, .failed = 1u << !copy,
+	});
+	return true;
 }
 
 /**
@@ -367,11 +516,11 @@ static bool emp_stored(struct emp_region *r, u32 b, u64 sub, bool huge)
 enum emp_get emp_get(struct emp_region *r, u64 sub, u32 flags_get, struct folio **out,
 		     unsigned long *until)
 {
-	u32 b = emp_block_of(r, sub), slot;
+	u32 b = emp_block_of(r, sub), slot[EMP_COPIES], copy, pick;
 	spinlock_t *lock = emp_block_lock(r, b);
+	struct emp_tier *tier[EMP_COPIES] = { };
 	unsigned long flags, w;
 	struct folio *folio;
-	struct emp_tier *t;
 	enum emp_get ret;
 	bool huge, stored;
 	u64 s;
@@ -381,7 +530,7 @@ enum emp_get emp_get(struct emp_region *r, u64 sub, u32 flags_get, struct folio 
 	w = READ_ONCE(r->sub[s]);
 	if (r->map == EMP_MAP_SMALL && !(w & (EMP_S_PRESENT | EMP_S_LOST))) {
 		huge = false;
-		stored = w & EMP_S_VALID;
+		stored = w & EMP_S_STORED;
 		goto alloc;
 	}
 	spin_lock_irqsave(lock, flags);
@@ -390,7 +539,13 @@ again:
 	w = r->sub[s];
 	if (w & EMP_S_PRESENT) {
 		ret = emp_get_present(r, b, s, out, until);
-		goto unlock;
+		if (ret != EMP_GET_TIMEOUT || !emp_other_copy(r, b, w))
+			goto unlock;
+		spin_unlock_irqrestore(lock, flags);
+		if (!emp_get_other(r, b, sub, w, flags_get & EMP_GET_SLEEP))
+			return EMP_GET_MEMORY;
+		spin_lock_irqsave(lock, flags);
+		goto again;
 	}
 	ret = EMP_GET_LOST;
 	if (w & EMP_S_LOST && (flags_get & EMP_GET_TRIED || emp_still_lost(r, w, flags_get)))
@@ -435,20 +590,29 @@ alloc:
 		ret = emp_get_present(r, b, s, out, until);
 		goto unlock;
 	}
-	/* The word of the first subblock of a 2 MiB block keeps its own VALID. */
-	r->sub[s] = emp_word(folio, EMP_S_PRESENT | (huge ? r->sub[s] & EMP_S_VALID : EMP_S_VALID));
-	slot = r->bent[b].slot;
-	t = emp_tier_get_slot(r, slot);
+	r->sub[s] = emp_word(folio, EMP_S_PRESENT | (r->sub[s] & EMP_S_STORED));
+	pick = huge ? 0 : emp_copy_pick(r, b, r->sub[s], 0);
+	if (WARN_ON_ONCE(pick == EMP_COPY_NONE))
+		pick = 0;
+	if (pick)
+		r->sub[s] |= EMP_S_FROM2;
+	for (copy = 0; copy < EMP_COPIES; copy++) {
+		slot[copy] = emp_copy_slot(r, b, copy);
+		if (slot[copy] != EMP_NO_SLOT && (huge || copy == pick))
+			tier[copy] = emp_tier_get_slot(r, slot[copy]);
+	}
 	folio_get(folio);	/* ours */
 	spin_unlock_irqrestore(lock, flags);
 
-	trace_emp_fetch_begin(r, s, slot);
+	trace_emp_fetch_begin(r, s, slot[pick]);
 	emp_count(r, fault_fetch);
-	if (huge)
-		emp_fetch_huge(r, t, b, slot, folio);
-	else
-		emp_fetch_one(r, t, emp_tier_pos(t, slot) +
-			      ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift), folio, 0);
+	if (huge) {
+		emp_fetch_huge(r, tier, b, slot, folio);
+	} else {
+		if (pick && w & EMP_S_VALID)
+			emp_count(r, read_other_copy);
+		emp_fetch_one(r, tier[pick], slot[pick], folio, (struct emp_try){ .copy = pick });
+	}
 
 	/* A tier that answers at once has done so. */
 	w = READ_ONCE(r->sub[s]);
@@ -488,18 +652,24 @@ bool emp_get_settled(struct emp_region *r, u64 sub)
 	return !busy;
 }
 
+/* Can it be read ahead? */
+static bool emp_word_ahead(unsigned long w)
+{
+	return w & EMP_S_STORED && !(w & (EMP_S_PRESENT | EMP_S_LOST));
+}
+
 /* Claim @sub for reading ahead; false if there is nothing to read or no room. */
 static struct folio *emp_ahead_claim(struct emp_region *r, u64 sub, struct emp_tier **tier,
 				     u64 *pos)
 {
-	u32 b = emp_block_of(r, sub), slot;
+	u32 b = emp_block_of(r, sub), slot, copy;
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct folio *folio = NULL;
 	struct emp_tier *t;
 	unsigned long flags;
 
 	/* A look without the lock; repeated under it. */
-	if ((READ_ONCE(r->sub[sub]) & (EMP_S_PRESENT | EMP_S_VALID | EMP_S_LOST)) != EMP_S_VALID)
+	if (!emp_word_ahead(READ_ONCE(r->sub[sub])))
 		return NULL;
 	if (emp_free_pages(r) <= READ_ONCE(r->low_free) / 2)
 		return NULL;
@@ -507,15 +677,16 @@ static struct folio *emp_ahead_claim(struct emp_region *r, u64 sub, struct emp_t
 	if (!folio)
 		return NULL;
 	spin_lock_irqsave(lock, flags);
-	slot = r->bent[b].slot;
-	if ((r->sub[sub] & (EMP_S_PRESENT | EMP_S_VALID | EMP_S_LOST)) != EMP_S_VALID ||
-	    r->bent[b].flags & EMP_B_HUGE)
+	if (!emp_word_ahead(r->sub[sub]) || r->bent[b].flags & EMP_B_HUGE)
 		goto drop;
+	copy = emp_copy_pick(r, b, r->sub[sub], 0);
+	slot = emp_copy_slot(r, b, copy);
 	t = emp_tier_of_slot(r, slot);
 	if (!t || atomic_read(&t->inflight) >= READ_ONCE(t->queue_depth))
 		goto drop;
 	emp_block_arrived(r, b, true);
-	r->sub[sub] = emp_word(folio, EMP_S_PRESENT | EMP_S_VALID);
+	r->sub[sub] = emp_word(folio, EMP_S_PRESENT | (r->sub[sub] & EMP_S_STORED) |
+			       (copy ? EMP_S_FROM2 : 0));
 	*pos = emp_tier_pos(t, slot) + ((sub & (emp_subs_per_block(r) - 1)) << r->sub_shift);
 	*tier = t;
 	atomic_inc(&t->inflight);

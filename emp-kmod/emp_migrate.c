@@ -15,6 +15,9 @@
  *
  * Draining moves all blocks; what is in DRAM becomes dirty instead, and finds
  * a place elsewhere when it is evicted.
+ *
+ * With redundancy either copy of a block can be moved, never onto the device of
+ * the other.
  */
 #include <linux/completion.h>
 #include <linux/random.h>
@@ -22,6 +25,7 @@
 #include <linux/slab.h>
 
 #include "emp_check.h"
+#include "emp_copy.h"
 #include "emp_fetch.h"
 #include "emp_folio.h"
 #include "emp_migrate.h"
@@ -39,6 +43,7 @@ struct emp_sync {
 	struct folio *folio;
 	atomic_t over;		/* whoever comes second, waiter or end, sees it set */
 	u32 slot;		/* to be freed by a late end; EMP_NO_SLOT */
+	u32 block;		/* whose second copy it is: emp_copy_ended(); EMP_NO_SLOT */
 	int error;
 };
 
@@ -55,25 +60,32 @@ static void emp_sync_done(struct emp_io *io)
 	struct emp_sync *y = io->owner;
 
 	y->error = io->error;
-	if (atomic_xchg(&y->over, 1) && y->slot != EMP_NO_SLOT)
-		emp_slot_free(io->tier->region, y->slot);
+	if (atomic_xchg(&y->over, 1) && y->slot != EMP_NO_SLOT) {
+		if (y->block != EMP_NO_SLOT)
+			emp_copy_ended(io->tier->region, y->block, y->slot);
+		else
+			emp_slot_free(io->tier->region, y->slot);
+	}
 	io->tier->ops->io_free(io);
 	complete_all(&y->done);	/* the waiter may look twice */
 	kref_put(&y->ref, emp_sync_free);
 }
 
 /*
- * Read or write, and wait as long as the tier's deadline. -ETIMEDOUT, -EINTR
- * (killed): the request is still under way, and frees @slot when it ends.
+ * Read or write, and wait as long as the tier's deadline. *late (-ETIMEDOUT, or
+ * -EINTR: killed): the request is still under way, and frees @slot when it ends,
+ * or, if that is the second of block @b, calls emp_copy_ended(). A tier can say
+ * -ETIMEDOUT of its own: then it has ended.
  */
 static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *folio, size_t len,
-		       u32 slot)
+		       u32 slot, u32 b, bool *late)
 {
 	struct emp_sync *y = kzalloc(sizeof(*y), GFP_KERNEL);
 	struct emp_io *io;
 	long left;
 	int err;
 
+	*late = false;
 	if (!y)
 		return -ENOMEM;
 	init_completion(&y->done);
@@ -82,6 +94,7 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	folio_get(folio);
 	y->folio = folio;
 	y->slot = slot;
+	y->block = b;
 	atomic_inc(&t->inflight);
 	io = t->ops->io_alloc(t, write, pos, 1, GFP_NOIO);
 	io->done = emp_sync_done;
@@ -89,7 +102,8 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	t->ops->io_add(io, folio, 0, len);
 	emp_tier_submit(io);
 	left = wait_for_completion_killable_timeout(&y->done, msecs_to_jiffies(t->deadline_ms));
-	if (left <= 0 && !atomic_xchg(&y->over, 1)) {
+	*late = left <= 0 && !atomic_xchg(&y->over, 1);
+	if (*late) {
 		err = left ? -EINTR : -ETIMEDOUT;
 	} else {
 		wait_for_completion(&y->done);	/* it ended, or is just ending */
@@ -99,12 +113,32 @@ static int emp_sync_io(struct emp_tier *t, bool write, u64 pos, struct folio *fo
 	return err;
 }
 
+/** emp_sync_read - for emp_copy.c: read, and wait as long as the tier's deadline */
+int emp_sync_read(struct emp_tier *t, u64 pos, struct folio *folio, size_t len)
+{
+	bool late;
+
+	return emp_sync_io(t, false, pos, folio, len, EMP_NO_SLOT, EMP_NO_SLOT, &late);
+}
+
 /*
- * Copy the valid subblocks of @b from slot to slot. *late: a write into the new
- * slot is under way still, and will free it.
+ * emp_sync_copy - write into @slot, the second of block @b, and wait as long as
+ * the tier's deadline
+ *
+ * *late: it is under way still, and calls emp_copy_ended() when it ends.
  */
-static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u32 old,
-			  struct emp_tier *to, u32 new, bool *late)
+int emp_sync_copy(struct emp_tier *t, u64 pos, struct folio *folio, size_t len, u32 b, u32 slot,
+		  bool *late)
+{
+	return emp_sync_io(t, true, pos, folio, len, slot, b, late);
+}
+
+/*
+ * Copy the subblocks of @b that have @bit from slot to slot. *late: a write into
+ * the new slot is under way still, and will free it.
+ */
+static int emp_move_block(struct emp_region *r, u32 b, unsigned long bit, struct emp_tier *from,
+			  u32 old, struct emp_tier *to, u32 new, bool *late)
 {
 	u64 first = emp_first_sub(r, b);
 	size_t len = 1UL << r->sub_shift;
@@ -113,25 +147,46 @@ static int emp_copy_block(struct emp_region *r, u32 b, struct emp_tier *from, u3
 	u32 i;
 
 	for (i = 0; i < emp_subs_per_block(r) && !err; i++) {
-		if (!(READ_ONCE(r->sub[first + i]) & EMP_S_VALID))
+		if (!(READ_ONCE(r->sub[first + i]) & bit))
 			continue;
 		/* Fresh for every piece: one that timed out may still be written into. */
 		folio = folio_alloc(GFP_KERNEL | __GFP_NOWARN, emp_sub_order(r));
 		if (!folio)
 			return -ENOMEM;
-		err = emp_sync_io(from, false, emp_tier_pos(from, old) + i * len, folio, len,
-				  EMP_NO_SLOT);
+		err = emp_sync_read(from, emp_tier_pos(from, old) + i * len, folio, len);
 		if (!err && !emp_check_ok(r, folio, 0, first + i))
 			err = -EILSEQ;
 		if (!err) {
 			emp_check_adopt(r, b, folio, first + i);
 			err = emp_sync_io(to, true, emp_tier_pos(to, new) + i * len, folio, len,
-					  new);
-			*late = err == -ETIMEDOUT || err == -EINTR;
+					  new, EMP_NO_SLOT, late);
 		}
 		folio_put(folio);
 	}
 	return err;
+}
+
+/* Nothing of the locked block @b is current in the slot of @copy: it goes. */
+static void emp_migrate_empty(struct emp_region *r, u32 b, u32 copy)
+{
+	if (!copy && emp_copy_slot(r, b, 1) != EMP_NO_SLOT) {
+		emp_copy_swap(r, b);
+		copy = 1;
+	}
+	if (copy) {
+		emp_copy_release(r, b);
+		return;
+	}
+	emp_slot_free(r, r->bent[b].slot);
+	r->bent[b].slot = EMP_NO_SLOT;
+}
+
+/* The tier of the other copy of the locked block @b than @copy, or NULL. */
+static struct emp_tier *emp_migrate_other(struct emp_region *r, u32 b, u32 copy)
+{
+	u32 slot = emp_copy_slot(r, b, !copy);
+
+	return slot == EMP_NO_SLOT ? NULL : emp_tier_of_slot(r, slot);
 }
 
 /*
@@ -143,37 +198,40 @@ static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from,
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct emp_bent *e = &r->bent[b];
 	u64 s, first = emp_first_sub(r, b);
-	u32 old, new = EMP_NO_SLOT;
+	u32 old, new = EMP_NO_SLOT, copy;
 	bool late = false, stored = false, lost = false;
 	struct emp_tier *to = NULL;
-	unsigned long flags, any = 0;
+	unsigned long flags, any = 0, bit;
 	int err;
 
 	mutex_lock(&r->migrate_lock);
 	spin_lock_irqsave(lock, flags);
-	old = e->slot;
+	if (r->copies)
+		emp_copy_settle(r, b, false);
+	copy = emp_copy_on(r, b, from);
 	err = 0;
-	if (old == EMP_NO_SLOT || emp_tier_of_slot(r, old) != from)
+	if (copy == EMP_COPY_NONE)
 		goto unlock;
+	old = emp_copy_slot(r, b, copy);
+	bit = emp_copy_bit(copy);
 	for (s = first; s < first + emp_subs_per_block(r); s++) {
 		any |= r->sub[s];
-		stored |= emp_word_stored(r->sub[s]);
+		stored |= emp_word_stored(r->sub[s]) && (!r->copies || r->sub[s] & bit);
 		lost |= emp_word_stored(r->sub[s]) && r->sub[s] & EMP_S_LOST;
 	}
 	err = -EAGAIN;
-	if (any & EMP_S_PRESENT || e->flags & EMP_B_MIGRATE)
+	if (any & EMP_S_PRESENT || e->flags & (EMP_B_MIGRATE | EMP_B_COPYING))
 		goto unlock;
 	err = -EIO;
 	if (lost)
 		goto unlock;
 	err = 0;
 	if (!stored) {
-		emp_slot_free(r, old);
-		e->slot = EMP_NO_SLOT;
+		emp_migrate_empty(r, b, copy);
 		goto unlock;
 	}
 	err = -ENOSPC;
-	new = emp_slot_alloc(r, min_tier);
+	new = emp_slot_alloc(r, min_tier, emp_migrate_other(r, b, copy));
 	if (new == EMP_NO_SLOT)
 		goto unlock;
 	to = emp_tier_get_slot(r, new);
@@ -181,11 +239,14 @@ static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from,
 	e->flags |= EMP_B_MIGRATE;
 	spin_unlock_irqrestore(lock, flags);
 
-	err = emp_copy_block(r, b, from, old, to, new, &late);
+	err = emp_move_block(r, b, bit, from, old, to, new, &late);
 
 	spin_lock_irqsave(lock, flags);
 	if (!err && e->flags & EMP_B_MIGRATE) {
-		e->slot = new;
+		if (copy)
+			r->copies->slot[b] = new;
+		else
+			e->slot = new;
 		emp_slot_free(r, old);
 	} else {
 		if (!late)
@@ -293,6 +354,8 @@ static void emp_demote_work(struct work_struct *work)
 /** emp_demote_check - @t has a slower tier behind it: is it time to make room? Any context */
 void emp_demote_check(struct emp_region *r, struct emp_tier *t)
 {
+	if (r->copies && READ_ONCE(r->nr_tiers) <= EMP_COPIES)
+		return;		/* all of a block is on both */
 	if (READ_ONCE(t->used) > t->nr_slots - DIV_ROUND_UP(t->nr_slots, 16) && !READ_ONCE(r->nowb))
 		queue_work(system_unbound_wq, &r->demote_work);
 }
@@ -317,7 +380,7 @@ int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 		emp_fetch_ahead(r, first, first + emp_subs_per_block(r));
 
 	spin_lock_irqsave(lock, flags);
-	if (e->slot == EMP_NO_SLOT || emp_tier_of_slot(r, e->slot) != t) {
+	if (emp_copy_on(r, b, t) == EMP_COPY_NONE) {
 		err = 0;
 		goto unlock;
 	}
@@ -327,7 +390,7 @@ int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 		if ((w & (EMP_S_PRESENT | EMP_S_UPTODATE)) != (EMP_S_PRESENT | EMP_S_UPTODATE) ||
 		    w & (EMP_S_WB | EMP_S_DIRTY))
 			continue;	/* VALID is not set, or not yet to be touched */
-		if (step > 1 || w & EMP_S_VALID) {
+		if (step > 1 || w & EMP_S_STORED) {
 			emp_mark_dirty(r, b, s, &w);
 			r->sub[s] = w;
 		}
@@ -341,6 +404,7 @@ int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 	if (lost)
 		err = -EIO;
 	if (!stored && !busy) {
+		emp_copy_release(r, b);
 		emp_slot_free(r, e->slot);
 		e->slot = EMP_NO_SLOT;
 		err = 0;
@@ -387,16 +451,21 @@ static void emp_migrate_give_up(struct emp_region *r, u32 b, struct emp_tier *t)
 	bool gone = READ_ONCE(t->state) == EMP_TIER_GONE;
 	u64 s, first = emp_first_sub(r, b);
 	struct emp_bent *e = &r->bent[b];
-	unsigned long flags, w;
+	unsigned long flags, w, here;
+	u32 copy;
 
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
-	if (e->slot == EMP_NO_SLOT || emp_tier_of_slot(r, e->slot) != t || e->flags & EMP_B_HUGE)
+	copy = emp_copy_on(r, b, t);
+	if (copy == EMP_COPY_NONE || e->flags & EMP_B_HUGE)
 		goto unlock;
 	e->flags &= ~EMP_B_MIGRATE;
+	here = emp_copy_bit(copy);
 	for (s = first; s < first + emp_subs_per_block(r); s++) {
 		w = r->sub[s];
-		if (!(w & EMP_S_PRESENT) && (w & EMP_S_LOST || (gone && w & EMP_S_VALID)))
-			r->sub[s] = EMP_S_LOST | EMP_S_FOREVER;
+		if (w & EMP_S_STORED & ~here)
+			continue;	/* elsewhere, too */
+		if (!(w & EMP_S_PRESENT) && (w & EMP_S_LOST || (gone && w & here)))
+			emp_sub_store(r, b, s, EMP_S_LOST | EMP_S_FOREVER);
 	}
 unlock:
 	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
@@ -414,6 +483,20 @@ static bool emp_drain_unreadable(int err)
 		return false;
 	}
 	return true;
+}
+
+/*
+ * With redundancy what cannot be moved off @t can be on the other tier. @err:
+ * why it cannot. Return: 0 then, or the error that remains.
+ */
+static int emp_migrate_copies(struct emp_region *r, u32 b, struct emp_tier *t, int err)
+{
+	int left;
+
+	if (!r->copies || (err != -ENOSPC && !emp_drain_unreadable(err)))
+		return err;
+	left = emp_copy_leave(r, b, t);
+	return !left || (err == -ENOSPC && left == -EAGAIN) ? left : err;
 }
 
 /*
@@ -440,6 +523,7 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 						emp_first_sub(r, b) + emp_subs_per_block(r));
 				err = -EAGAIN;
 			}
+			err = emp_migrate_copies(r, b, t, err);
 			if (err == -EAGAIN)
 				err = emp_migrate_evacuate(r, b, t);
 			if (err == -EAGAIN && round >= EMP_DRAIN_PATIENCE)
@@ -476,9 +560,10 @@ void emp_migrate_init(struct emp_region *r)
 	mutex_init(&r->migrate_lock);
 }
 
-/** emp_migrate_stop - no demotion from now on */
+/** emp_migrate_stop - no demotion, no copies from now on */
 void emp_migrate_stop(struct emp_region *r)
 {
 	WRITE_ONCE(r->nowb, true);
 	cancel_work_sync(&r->demote_work);
+	emp_copy_stop(r);
 }

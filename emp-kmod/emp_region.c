@@ -26,6 +26,7 @@
 #include <linux/vmalloc.h>
 
 #include "emp_check.h"
+#include "emp_copy.h"
 #include "emp_event.h"
 #include "emp_fault.h"
 #include "emp_folio.h"
@@ -57,6 +58,7 @@ static void emp_region_free(struct kref *ref)
 		mem_cgroup_put(r->memcg);
 	free_percpu(r->stats);
 	emp_check_exit(r);
+	emp_copy_exit(r);
 	kvfree(r->bent);
 	kvfree(r->sub);
 	kvfree(r->lock);
@@ -145,16 +147,40 @@ static u64 emp_bytes_to_pages(u64 bytes)
 	return (bytes >> PAGE_SHIFT) + !!(bytes & (PAGE_SIZE - 1));
 }
 
-/** emp_region_tier_blocks - blocks that the tiers hold, @without one of them */
-u64 emp_region_tier_blocks(struct emp_region *r, const struct emp_tier *without)
+/* Can tier @i hold copies, if @without is not there? */
+static bool emp_region_counts(const struct emp_region *r, u32 i, const struct emp_tier *without)
 {
-	u64 n = 0;
-	u32 i;
+	const struct emp_tier *t = r->tier[i];
 
-	for (i = 0; i < r->nr_tiers; i++)
-		if (r->tier[i] && r->tier[i] != without && emp_tier_writable(r->tier[i]))
-			n += r->tier[i]->nr_slots;
-	return n;
+	return t && t != without && emp_tier_writable(t) &&
+	       !(r->copies && r->copies->remote && !t->ops->remote);
+}
+
+/*
+ * emp_region_fits - do the tiers hold the region, @without one of them?
+ *
+ * With redundancy twice: a device counts for one copy at most, however large.
+ */
+bool emp_region_fits(struct emp_region *r, const struct emp_tier *without)
+{
+	u64 n = 0, here;
+	u32 i, j;
+
+	for (i = 0; i < r->nr_tiers; i++) {
+		if (!emp_region_counts(r, i, without))
+			continue;
+		here = r->tier[i]->nr_slots;
+		for (j = 0; r->copies && j < r->nr_tiers; j++) {
+			if (j == i || !emp_region_counts(r, j, without) ||
+			    emp_tier_apart(r->tier[j], r->tier[i]))
+				continue;
+			here = j < i ? 0 : here + r->tier[j]->nr_slots;	/* counted with the first */
+			if (!here)
+				break;
+		}
+		n += r->copies ? min_t(u64, here, r->nr_blocks) : here;
+	}
+	return n >= (r->copies ? 2ULL : 1ULL) * r->nr_blocks;
 }
 
 /** emp_region_metadata - bytes of kernel memory that describe the region */
@@ -166,7 +192,7 @@ u64 emp_region_metadata(const struct emp_region *r)
 		num_possible_cpus() * sizeof(struct emp_stats);
 	u32 i;
 
-	n += emp_check_metadata(r);
+	n += emp_check_metadata(r) + emp_copy_metadata(r);
 	for (i = 0; i < r->nr_tiers; i++)
 		if (r->tier[i])
 			n += sizeof(struct emp_tier) + r->tier[i]->nr_slots / 8 +
@@ -192,7 +218,7 @@ int emp_region_set_limit(struct emp_region *r, u64 bytes)
 		return -EDOM;
 	mutex_lock(&r->conf_lock);
 	if (!(r->flags & EMP_F_OVERCOMMIT) && pages << PAGE_SHIFT < r->bytes &&
-	    emp_region_tier_blocks(r, NULL) < r->nr_blocks) {
+	    !emp_region_fits(r, NULL)) {
 		err = -ENOSPC;
 	} else {
 		WRITE_ONCE(r->limit, pages);
@@ -318,6 +344,7 @@ static void emp_region_teardown(struct work_struct *work)
 	emp_shrink_del(r);
 	emp_reclaim_stop(r);
 	emp_region_close_tiers(r);	/* waits for all requests */
+	emp_copy_stop(r);		/* what the last of them began */
 	emp_region_free_folios(r);
 	emp_event_post(EMP_EVENT_REGION_DESTROYED, r->name, EMP_EVENT_NO_TIER);
 
@@ -437,7 +464,7 @@ static int emp_region_add_tiers(struct emp_region *r, const struct emp_create *c
 		tiers[i] = NULL;
 	}
 	if (!(c->flags & EMP_F_OVERCOMMIT) && (u64)r->limit << PAGE_SHIFT < r->bytes &&
-	    emp_region_tier_blocks(r, NULL) < r->nr_blocks)
+	    !emp_region_fits(r, NULL))
 		return -ENOSPC;
 	return 0;
 }
@@ -485,6 +512,9 @@ static struct emp_region *emp_region_new(const struct emp_create *c)
 	err = emp_region_tables(r);
 	if (err)
 		goto put;
+	err = emp_copy_init(r, c->redundancy);
+	if (err)
+		goto put;
 	r->memcg = get_mem_cgroup_from_mm(current->mm);
 	return r;
 put:
@@ -509,7 +539,7 @@ struct emp_region *emp_region_create(const struct emp_create *c, struct emp_tier
 	int err;
 
 	if (!emp_name_valid(c->name) || c->mode & ~0777u || c->wipe > EMP_WIPE_ZERO ||
-	    !uid_valid(uid) || !gid_valid(gid))
+	    !uid_valid(uid) || !gid_valid(gid) || c->redundancy > EMP_REDUNDANCY_REPLICA || c->pad)
 		return ERR_PTR(-EINVAL);
 	if (c->flags & EMP_F_MAC && c->flags & (EMP_F_CHECKSUM | EMP_F_NO_MAC))
 		return ERR_PTR(-EINVAL);
@@ -571,7 +601,9 @@ stop_reclaim:
 	emp_reclaim_stop(r);
 close_tiers:
 	r->wipe = EMP_WIPE_NONE;	/* nothing of ours is on the tiers */
+	emp_migrate_stop(r);
 	emp_region_close_tiers(r);
+	emp_copy_stop(r);
 	emp_sysfs_region_del(r);
 unlock:
 	mutex_unlock(&emp_regions_lock);

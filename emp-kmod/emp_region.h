@@ -18,6 +18,9 @@
  *
  *   no PRESENT, no VALID, no LOST	all zero, nothing stored anywhere
  *   VALID, no PRESENT			its bytes are in the block's slot
+ *   TWIN				its bytes are in the block's second slot, in
+ *					regions with redundancy (emp_copy.c); with or
+ *					without VALID, for which either stands below
  *   PRESENT, no UPTODATE		being fetched into the folio
  *   PRESENT, UPTODATE			the folio is the truth; DIRTY: the slot is not
  *					(VALID and DIRTY exclude each other)
@@ -34,7 +37,7 @@
  *   folio lock			held from ->fault until the core has mapped the folio;
  *				discard takes it, so that it cannot race with mapping
  *   region->lock[hash(block)]	(spin, irq) bent[].slot and .flags, all sub[] words of
- *				the block; nothing sleeps under it
+ *				the block, copies->slot[]; nothing sleeps under it
  *   region->policy_lock	(spin, irq) the replacement queues
  *   tier->slot_lock		(spin, irq) the bitmap of slots
  *
@@ -59,6 +62,7 @@
 #include "emp_policy.h"
 #include "emp_stats.h"
 
+struct emp_copies;
 struct emp_shrink_item;
 struct emp_tier;
 struct mem_cgroup;
@@ -71,7 +75,11 @@ struct mem_cgroup;
 #define EMP_S_WB	(1UL << 5) /* a write of it is under way */
 #define EMP_S_MAPPED	(1UL << 6) /* was handed to a fault since it was fetched */
 #define EMP_S_AHEAD	(1UL << 7) /* fetched ahead, not touched so far */
-#define EMP_S_SHIFT	8
+#define EMP_S_TWIN	(1UL << 8) /* the second slot holds the current bytes */
+#define EMP_S_FROM2	(1UL << 9) /* it is being fetched from the second slot */
+#define EMP_S_AGAIN	(1UL << 10) /* ... because the other did not answer in time */
+#define EMP_S_SHIFT	11
+#define EMP_S_STORED	(EMP_S_VALID | EMP_S_TWIN)
 /* In the place of the time of LOST: no tier has it, no use in trying. */
 #define EMP_S_FOREVER	(~0UL << EMP_S_SHIFT)
 
@@ -81,6 +89,8 @@ struct mem_cgroup;
 #define EMP_B_QUEUED	(1u << 2) /* the policy has it, or an eviction is under way */
 #define EMP_B_MIGRATE	(1u << 3) /* being copied to another tier */
 #define EMP_B_WRITING	(1u << 4) /* the evictor waits for writes of it */
+#define EMP_B_COPYING	(1u << 5) /* emp_copy.c writes into its second slot */
+#define EMP_B_COPYOK	(1u << 6) /* ... what is current still */
 
 #define EMP_NO_SLOT	U32_MAX
 #define EMP_WAIT_HASH	64
@@ -91,6 +101,7 @@ struct emp_region {
 	u32 flags;		/* EMP_F_* */
 	u32 map;		/* enum emp_map */
 	u32 wipe;		/* enum emp_wipe */
+	u32 redundancy;		/* enum emp_redundancy */
 	u64 bytes;
 	u8 block_shift;
 	u8 sub_shift;
@@ -103,6 +114,7 @@ struct emp_region {
 	u32 *csum;		/* xxh64, cut to 32 bits, of a subblock; or NULL */
 	u64 *mac;		/* siphash of a subblock, 0: none; or NULL. See emp_check.c */
 	siphash_key_t mac_key;
+	struct emp_copies *copies;	/* NULL without redundancy */
 	spinlock_t *lock;	/* of blocks, hashed: emp_block_lock() */
 	u32 lock_mask;
 	wait_queue_head_t wait[EMP_WAIT_HASH];	/* a fetch or write of a block ended */
@@ -244,10 +256,10 @@ static inline unsigned long emp_word_now(void)
 	return now << EMP_S_SHIFT;
 }
 
-/* emp_word_stored - does the slot have bytes for it that can be read, perhaps later? */
+/* emp_word_stored - has a slot bytes for it that can be read, perhaps later? */
 static inline bool emp_word_stored(unsigned long w)
 {
-	return w & EMP_S_VALID ||
+	return w & EMP_S_STORED ||
 	       (w & EMP_S_LOST && (w & EMP_S_FOREVER) != EMP_S_FOREVER);
 }
 
@@ -274,7 +286,7 @@ void emp_region_put(struct emp_region *r);
 int emp_region_open(struct emp_region *r);
 void emp_region_release(struct emp_region *r);
 int emp_region_set_limit(struct emp_region *r, u64 bytes);
-u64 emp_region_tier_blocks(struct emp_region *r, const struct emp_tier *without);
+bool emp_region_fits(struct emp_region *r, const struct emp_tier *without);
 u64 emp_region_metadata(const struct emp_region *r);
 void *emp_table_alloc(u64 n, size_t size);
 int emp_region_init(void);

@@ -35,6 +35,9 @@
 	X(read_retry)		/* reads repeated after an error */		\
 	X(read_error)		/* reads given up */				\
 	X(csum_error)		/* wrong bytes from a tier */			\
+	X(read_other_copy)	/* subblocks read from the other of two copies */ \
+	X(copy_bytes)		/* bytes of second copies written in the background */ \
+	X(copy_error)		/* blocks or subblocks whose second copy failed */ \
 	X(evict_unmapped)	/* blocks unmapped to see whether they are used */ \
 	X(evict_rescued)	/* of these, those used again before eviction */ \
 	X(evict_clean)		/* subblocks freed that the tier still had */	\

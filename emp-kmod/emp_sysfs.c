@@ -11,6 +11,7 @@
 #include <linux/string_helpers.h>
 #include <linux/sysfs.h>
 
+#include "emp_copy.h"
 #include "emp_pin.h"
 #include "emp_reclaim.h"
 #include "emp_region.h"
@@ -104,6 +105,30 @@ EMP_ATTR_RO(flags, "%s%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " :
 	    r->flags & EMP_F_OVERCOMMIT ? "overcommit " : "",
 	    r->flags & EMP_F_PINNABLE ? "pinnable " : "",
 	    r->flags & EMP_F_CHECKSUM ? "checksum " : "", READ_ONCE(r->mac) ? "mac " : "");
+
+static const char * const emp_redundancy_names[] = {
+	[EMP_REDUNDANCY_NONE] = "none", [EMP_REDUNDANCY_MIRROR] = "mirror",
+	[EMP_REDUNDANCY_MIRROR_SYNC] = "mirror-sync", [EMP_REDUNDANCY_REPLICA] = "replica",
+};
+
+EMP_ATTR_RO(redundancy, "%s", emp_redundancy_names[r->redundancy]);
+EMP_ATTR_RO(exposed, "%llu", emp_copy_exposed(r));
+EMP_ATTR_RO(rebuild_left, "%llu", emp_copy_rebuild_left(r));
+
+static ssize_t rebuild_rate_show(struct emp_region *r, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", r->copies ? READ_ONCE(r->copies->rate) : 0);
+}
+
+static ssize_t rebuild_rate_store(struct emp_region *r, const char *buf, size_t len)
+{
+	u64 rate;
+	int err = emp_parse_bytes(buf, &rate);
+
+	err = err ?: emp_copy_set_rate(r, rate);
+	return err ?: len;
+}
+EMP_ATTR_RW(rebuild_rate);
 
 static ssize_t queues_show(struct emp_region *r, char *buf)
 {
@@ -266,7 +291,8 @@ static struct attribute *emp_region_attrs[] = {
 	&emp_attr_high_free.attr, &emp_attr_low_free.attr, &emp_attr_readahead.attr,
 	&emp_attr_lost_retry_ms.attr, &emp_attr_retain_ms.attr, &emp_attr_metadata_bytes.attr,
 	&emp_attr_dirty.attr, &emp_attr_pin_limit.attr, &emp_attr_pinned.attr,
-	&emp_attr_queues.attr, &emp_attr_evict.attr, NULL,
+	&emp_attr_redundancy.attr, &emp_attr_exposed.attr, &emp_attr_rebuild_left.attr,
+	&emp_attr_rebuild_rate.attr, &emp_attr_queues.attr, &emp_attr_evict.attr, NULL,
 };
 
 static const struct attribute_group emp_region_group = { .attrs = emp_region_attrs };

@@ -19,6 +19,7 @@
 #include <linux/vmalloc.h>
 
 #include "emp_check.h"
+#include "emp_copy.h"
 #include "emp_event.h"
 #include "emp_kind.h"
 #include "emp_migrate.h"
@@ -54,6 +55,7 @@ static void emp_tier_set_state(struct emp_tier *t, int to)
 		break;
 	case EMP_TIER_GONE:
 		emp_event_post(EMP_EVENT_TIER_LOST, t->region->name, t->id);
+		emp_copy_tier_lost(t->region);
 		break;
 	}
 }
@@ -278,35 +280,142 @@ unlock:
 	return slot;
 }
 
-/**
- * emp_slot_alloc - a free slot, on the fastest tier that has one
- * @r: region
- * @min_tier: begin with the tier at this place of the order
- *
- * Healthy tiers come first, degraded ones after them.
- * Return: slot, or EMP_NO_SLOT.
- */
-u32 emp_slot_alloc(struct emp_region *r, u32 min_tier)
+/** emp_tier_apart - is not both lost when one device, or one donor, is? NULL: no tier */
+bool emp_tier_apart(const struct emp_tier *t, const struct emp_tier *other)
 {
-	u32 i, slot = EMP_NO_SLOT;
-	int state;
+	return !other || (t != other && strcmp(t->device, other->device));
+}
 
-	rcu_read_lock();	/* emp_tier_remove() waits for those who look at tiers */
+static u32 emp_slot_alloc_kind(struct emp_region *r, u32 min_tier, const struct emp_tier *other,
+			       bool remote)
+{
+	int state;
+	u32 i, slot;
+
 	for (state = EMP_TIER_OK; state <= EMP_TIER_DEGRADED; state++) {
 		for (i = min_tier; i < READ_ONCE(r->nr_tiers); i++) {
 			struct emp_tier *t = READ_ONCE(r->tier[i]);
 
-			if (!t || READ_ONCE(t->state) != state)
+			if (!t || READ_ONCE(t->state) != state || !emp_tier_apart(t, other) ||
+			    (remote && !t->ops->remote))
 				continue;
 			slot = emp_tier_slot_alloc(t);
 			if (slot == EMP_NO_SLOT)
 				continue;
 			if (i + 1 < READ_ONCE(r->nr_tiers))
 				emp_demote_check(r, t);
-			goto out;
+			return slot;
 		}
 	}
-out:
+	return EMP_NO_SLOT;
+}
+
+/**
+ * emp_slot_alloc - a free slot, on the fastest tier that has one
+ * @r: region
+ * @min_tier: begin with the tier at this place of the order
+ * @other: apart from this tier; NULL: wherever
+ *
+ * Healthy tiers come first, degraded ones after them; donors before all others
+ * where that is where copies belong.
+ * Return: slot, or EMP_NO_SLOT.
+ */
+u32 emp_slot_alloc(struct emp_region *r, u32 min_tier, const struct emp_tier *other)
+{
+	u32 slot = EMP_NO_SLOT;
+
+	rcu_read_lock();	/* emp_tier_remove() waits for those who look at tiers */
+	if (r->copies && r->copies->remote)
+		slot = emp_slot_alloc_kind(r, min_tier, other, true);
+	if (slot == EMP_NO_SLOT)
+		slot = emp_slot_alloc_kind(r, min_tier, other, false);
+	rcu_read_unlock();
+	return slot;
+}
+
+/*
+ * Blocks that have no slot yet may need one on any tier: so many are not for
+ * second copies. With overcommit nobody counts on them. Under RCU.
+ */
+static bool emp_second_spare(struct emp_region *r)
+{
+	u64 used = 0, left = 0, placed;
+	u32 i;
+
+	if (r->flags & EMP_F_OVERCOMMIT)
+		return true;
+	for (i = 0; i < READ_ONCE(r->nr_tiers); i++) {
+		struct emp_tier *t = READ_ONCE(r->tier[i]);
+
+		if (!t)
+			continue;
+		used += READ_ONCE(t->used);
+		if (emp_tier_writable(t))
+			left += t->nr_slots - min(READ_ONCE(t->used), t->nr_slots);
+	}
+	placed = used - min_t(u64, used, max(atomic_long_read(&r->copies->seconds), 0L));
+	return left > r->nr_blocks - min_t(u64, placed, r->nr_blocks);
+}
+
+/*
+ * Where a second copy goes best: where most is free, so that in the end no two
+ * halves of what is free are on one device. In chunks, so that what is written
+ * at one time lies together. Under RCU.
+ */
+static struct emp_tier *emp_second_best(struct emp_region *r, const struct emp_tier *first,
+					int state)
+{
+	struct emp_tier *best = NULL;
+	u32 i, n, most = 0;
+
+	for (i = 0; i < READ_ONCE(r->nr_tiers); i++) {
+		struct emp_tier *t = READ_ONCE(r->tier[i]);
+
+		if (!t || READ_ONCE(t->state) != state || !emp_tier_apart(t, first) ||
+		    (r->copies->remote && !t->ops->remote))
+			continue;
+		n = t->nr_slots - min(READ_ONCE(t->used), t->nr_slots);
+		if (n && (!best || n / EMP_CHUNK > most / EMP_CHUNK)) {
+			best = t;
+			most = n;
+		}
+	}
+	return best;
+}
+
+/** emp_second_room - is there a place apart from @first, on a tier of a state up to @worst? */
+bool emp_second_room(struct emp_region *r, const struct emp_tier *first, int worst)
+{
+	bool room = false;
+	int state;
+
+	rcu_read_lock();
+	for (state = EMP_TIER_OK; state <= worst && !room; state++)
+		room = emp_second_best(r, first, state);
+	rcu_read_unlock();
+	return room;
+}
+
+/**
+ * emp_slot_alloc_second - a free slot for a second copy
+ * @r: region, with redundancy
+ * @first: tier of the first copy
+ * @worst: of tiers in a state up to this
+ *
+ * Return: slot, or EMP_NO_SLOT.
+ */
+u32 emp_slot_alloc_second(struct emp_region *r, const struct emp_tier *first, int worst)
+{
+	u32 slot = EMP_NO_SLOT;
+	struct emp_tier *t;
+	int state;
+
+	rcu_read_lock();
+	for (state = EMP_TIER_OK; state <= worst && slot == EMP_NO_SLOT; state++) {
+		t = emp_second_spare(r) ? emp_second_best(r, first, state) : NULL;
+		if (t)
+			slot = emp_tier_slot_alloc(t);
+	}
 	rcu_read_unlock();
 	return slot;
 }
@@ -509,9 +618,8 @@ static int emp_tier_begin_removal(struct emp_region *r, u32 id, bool force, stru
 	err = -ENOSPC;
 	/* What is gone holds nothing that the others would have to. */
 	gone = READ_ONCE(r->tier[i]->state) == EMP_TIER_GONE;
-	if (!(force && gone) && !(r->flags & EMP_F_OVERCOMMIT) &&
-	    (u64)r->limit << PAGE_SHIFT < r->bytes &&
-	    emp_region_tier_blocks(r, r->tier[i]) < r->nr_blocks)
+	if (!((force || r->copies) && gone) && !(r->flags & EMP_F_OVERCOMMIT) &&
+	    (u64)r->limit << PAGE_SHIFT < r->bytes && !emp_region_fits(r, r->tier[i]))
 		goto unlock;
 	err = 0;
 	*tier = r->tier[i];

@@ -111,6 +111,8 @@ struct emp_tier {
  * @ahead: nobody waits for it
  * @tries: reads of the same data that failed before
  * @late: it took longer than the tier's deadline; when @done is called
+ * @copy: of the block, that it reads or writes; see emp_copy.h
+ * @failed: mask of copies that could not be read before
  */
 struct emp_io {
 	struct emp_tier *tier;
@@ -124,6 +126,8 @@ struct emp_io {
 	bool ahead;
 	bool late;
 	u8 tries;
+	u8 copy;
+	u8 failed;
 	struct work_struct work;
 	struct bio bio;			/* last: the block tier's bio_set pads before it */
 };
@@ -137,7 +141,10 @@ struct emp_tier *emp_tier_get_slot(struct emp_region *r, u32 slot);
 void emp_tier_put(struct emp_tier *t);
 u64 emp_tier_pos(const struct emp_tier *t, u32 slot);
 bool emp_slots_free(struct emp_region *r, u64 more);
-u32 emp_slot_alloc(struct emp_region *r, u32 min_tier);
+u32 emp_slot_alloc(struct emp_region *r, u32 min_tier, const struct emp_tier *other);
+u32 emp_slot_alloc_second(struct emp_region *r, const struct emp_tier *first, int worst);
+bool emp_second_room(struct emp_region *r, const struct emp_tier *first, int worst);
+bool emp_tier_apart(const struct emp_tier *t, const struct emp_tier *other);
 void emp_slot_free(struct emp_region *r, u32 slot);
 void emp_tier_submit(struct emp_io *io);
 void emp_io_end(struct emp_io *io, int error);

@@ -17,8 +17,11 @@
  * slot: it gets a new one, next to the others of the batch, so that a batch
  * becomes one large request. Others are written in place.
  *
- * While WB is set, the folio's ->private counts the requests it is in, bit 30
- * says that one failed.
+ * While WB is set, the folio's ->private counts the requests it is in. Bits above
+ * say which copy's requests failed, and whether there are two copies.
+ *
+ * With redundancy both copies are written at once where that is asked for. One
+ * that fails does not hold up the other: it is written later, by emp_copy.c.
  */
 #include <linux/highmem.h>
 
@@ -31,7 +34,17 @@
 #include "emp_trace.h"
 #include "emp_writeback.h"
 
-#define EMP_WB_ERROR	(1UL << 30)
+#define EMP_WB_ERROR(copy)	(1UL << (29 + (copy)))
+#define EMP_WB_TWO		(1UL << 28)	/* two copies are being written */
+#define EMP_WB_COUNT		(EMP_WB_TWO - 1)
+
+/* Did no copy get there as a whole? */
+static bool emp_wb_failed(unsigned long pending)
+{
+	unsigned long both = EMP_WB_ERROR(0) | EMP_WB_ERROR(1), errors = pending & both;
+
+	return pending & EMP_WB_TWO ? errors == both : errors;
+}
 
 /* Subblocks that the word of @s speaks for. */
 static u32 emp_span(struct emp_region *r, u32 b)
@@ -51,10 +64,10 @@ void emp_mark_dirty(struct emp_region *r, u32 b, u64 s, unsigned long *w)
 	u32 i, n = emp_span(r, b);
 
 	lockdep_assert_held(emp_block_lock(r, b));
-	*w = (*w | EMP_S_DIRTY) & ~EMP_S_VALID;
-	for (i = 1; i < n; i++)
-		r->sub[s + i] &= ~EMP_S_VALID;
-	r->bent[b].flags &= ~EMP_B_MIGRATE;
+	*w = (*w | EMP_S_DIRTY) & ~EMP_S_STORED;
+	for (i = 0; i < n; i++)
+		emp_sub_store(r, b, s + i, r->sub[s + i] & ~EMP_S_STORED);
+	r->bent[b].flags &= ~(EMP_B_MIGRATE | EMP_B_COPYOK);
 	atomic_long_add((long)n << emp_sub_order(r), &r->dirty);
 	emp_count_add(r, dirtied_bytes, (u64)n << r->sub_shift);
 }
@@ -78,7 +91,7 @@ struct folio *emp_try_free(struct emp_region *r, u32 b, u64 s)
 		folio_ref_unfreeze(folio, 1);
 		return NULL;
 	}
-	r->sub[s] = w & EMP_S_VALID;
+	r->sub[s] = w & EMP_S_STORED;
 	folio_ref_unfreeze(folio, 1);
 	return folio;
 }
@@ -103,7 +116,8 @@ bool emp_block_conclude(struct emp_region *r, u32 b)
 	e->flags &= ~EMP_B_WRITING;
 	if (!(any & EMP_S_PRESENT))
 		e->flags &= ~(EMP_B_QUEUED | EMP_B_HUGE);
-	if (!(any & (EMP_S_PRESENT | EMP_S_VALID | EMP_S_LOST)) && e->slot != EMP_NO_SLOT) {
+	if (!(any & (EMP_S_PRESENT | EMP_S_STORED | EMP_S_LOST)) && e->slot != EMP_NO_SLOT) {
+		emp_copy_release(r, b);
 		emp_slot_free(r, e->slot);
 		e->slot = EMP_NO_SLOT;
 	}
@@ -122,7 +136,18 @@ static bool emp_span_valid(struct emp_region *r, u32 b, u64 s)
 	u32 i, n = emp_span(r, b);
 
 	for (i = 0; i < n; i++)
-		if (r->sub[s + i] & EMP_S_VALID)
+		if (r->sub[s + i] & EMP_S_STORED)
+			return true;
+	return false;
+}
+
+/* Has it anything that no tier has that is there? @alive: bits of copies on those */
+static bool emp_span_stranded(struct emp_region *r, u32 b, u64 s, unsigned long alive)
+{
+	u32 i, n = emp_span(r, b);
+
+	for (i = 0; i < n; i++)
+		if (r->sub[s + i] & EMP_S_STORED && !(r->sub[s + i] & alive))
 			return true;
 	return false;
 }
@@ -137,26 +162,27 @@ static bool emp_span_valid(struct emp_region *r, u32 b, u64 s)
 void emp_wb_rescue(struct emp_region *r, u32 b)
 {
 	u64 s, first = emp_first_sub(r, b);
-	struct emp_bent *e = &r->bent[b];
-	struct emp_tier *t;
-	unsigned long w;
+	unsigned long w, alive;
 
 	lockdep_assert_held(emp_block_lock(r, b));
-	t = e->slot == EMP_NO_SLOT ? NULL : emp_tier_of_slot(r, e->slot);
-	if (!t || READ_ONCE(t->state) != EMP_TIER_GONE)
+	if (r->bent[b].slot == EMP_NO_SLOT)
+		return;
+	emp_copy_settle(r, b, false);
+	alive = emp_copy_alive(r, b);
+	if (alive & EMP_S_VALID && (!r->copies || alive == EMP_S_STORED))
 		return;
 	for (s = first; s < first + emp_subs_per_block(r); s += emp_span(r, b)) {
 		w = r->sub[s];
 		if (w & EMP_S_PRESENT && w & EMP_S_UPTODATE && !(w & (EMP_S_DIRTY | EMP_S_WB)) &&
-		    emp_span_valid(r, b, s)) {
+		    emp_span_stranded(r, b, s, alive)) {
 			emp_mark_dirty(r, b, s, &w);
 			r->sub[s] = w;
 		}
 	}
 }
 
-/* One request less for the folio at @s; @len bytes from @off were written, or not. */
-static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int err)
+/* One request less for the folio at @s; @len bytes from @off of @copy were written, or not. */
+static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, u32 copy, int err)
 {
 	u32 b = emp_block_of(r, s), i, n = len >> r->sub_shift;
 	spinlock_t *lock = emp_block_lock(r, b);
@@ -169,18 +195,18 @@ static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int 
 	folio = emp_word_folio(w);
 	pending = (unsigned long)folio->private - 1;
 	if (err)
-		pending |= EMP_WB_ERROR;
+		pending |= EMP_WB_ERROR(copy);
 	folio->private = (void *)pending;
 	if (!err && !(w & EMP_S_DIRTY))
 		for (i = 0; i < n; i++)
-			r->sub[at + i] |= EMP_S_VALID;
-	if (pending & ~EMP_WB_ERROR)
+			emp_sub_store(r, b, at + i, r->sub[at + i] | emp_copy_bit(copy));
+	if (pending & EMP_WB_COUNT)
 		goto unlock;
 
 	w = r->sub[s] & ~EMP_S_WB;
 	emp_folio_stamp(folio);
 	atomic_long_sub(folio_nr_pages(folio), &r->wb_pages);
-	if (pending & EMP_WB_ERROR) {
+	if (emp_wb_failed(pending)) {
 		if (err != -EAGAIN)
 			emp_count(r, wb_error);
 		if (!(w & EMP_S_DIRTY))
@@ -190,7 +216,10 @@ static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int 
 		emp_count(r, wb_redirtied);
 		r->sub[s] = w;
 	} else {
-		r->sub[s] = w;
+		emp_sub_store(r, b, s, w);
+		if (pending & ~EMP_WB_TWO)
+			emp_count(r, copy_error);
+		emp_copy_check(r, b, s);
 		drop = emp_try_free(r, b, s);
 		if (drop && emp_span_valid(r, b, s))
 			emp_count(r, evict_written);
@@ -200,7 +229,7 @@ static void emp_wb_end(struct emp_region *r, u64 s, size_t off, size_t len, int 
 	emp_block_conclude(r, b);
 unlock:
 	spin_unlock_irqrestore(lock, flags);
-	if (pending & ~EMP_WB_ERROR)
+	if (pending & EMP_WB_COUNT)
 		return;
 	if (drop)
 		emp_folio_drop(r, drop);
@@ -220,7 +249,7 @@ static void emp_wb_done(struct emp_io *io)
 		size_t off = fi.offset, len = fi.length;
 
 		bio_next_folio(&fi, &io->bio);	/* the folio can go */
-		emp_wb_end(r, s, off, len, io->error);
+		emp_wb_end(r, s, off, len, io->copy, io->error);
 	}
 	t->ops->io_free(io);
 	atomic_dec(&r->wb_inflight);
@@ -228,15 +257,14 @@ static void emp_wb_done(struct emp_io *io)
 		wake_up_all(&r->wb_wait);
 }
 
-/** emp_wb_flush - begin the request that was being put together */
-void emp_wb_flush(struct emp_wb *wb)
+static void emp_wb_begin(struct emp_wb *wb, u32 copy)
 {
 	struct emp_region *r = wb->r;
-	struct emp_io *io = wb->io;
+	struct emp_io *io = wb->io[copy];
 
 	if (!io)
 		return;
-	wb->io = NULL;
+	wb->io[copy] = NULL;
 	emp_count(r, wb_requests);
 	emp_count_add(r, wb_bytes, io->bio.bi_iter.bi_size);
 	trace_emp_writeback_begin(r, io->tier->id, io->bio.bi_iter.bi_size);
@@ -246,31 +274,64 @@ void emp_wb_flush(struct emp_wb *wb)
 	emp_tier_submit(io);
 }
 
-/* Add bytes of a folio whose ->private counts this request already. */
-static void emp_wb_add(struct emp_wb *wb, struct emp_tier *t, u64 pos, struct folio *folio,
-		       size_t off, size_t len)
+/** emp_wb_flush - begin the requests that were being put together */
+void emp_wb_flush(struct emp_wb *wb)
 {
-	if (wb->io && wb->io->tier == t && wb->next == pos &&
-	    t->ops->io_add(wb->io, folio, off, len)) {
+	u32 copy;
+
+	for (copy = 0; copy < EMP_COPIES; copy++)
+		emp_wb_begin(wb, copy);
+}
+
+/*
+ * A new request of @copy. While the other copy's is kept back, it must not wait
+ * for a reserve that others like us hold.
+ */
+static struct emp_io *emp_wb_alloc(struct emp_wb *wb, u32 copy, struct emp_tier *t, u64 pos)
+{
+	struct emp_io *io;
+
+	if (wb->io[!copy]) {
+		io = t->ops->io_alloc(t, true, pos, BIO_MAX_VECS, GFP_NOWAIT | __GFP_NOWARN);
+		if (io)
+			return io;
+		emp_wb_begin(wb, !copy);
+	}
+	return t->ops->io_alloc(t, true, pos, BIO_MAX_VECS, GFP_NOIO);
+}
+
+/* Add bytes of a folio whose ->private counts this request already. */
+static void emp_wb_add(struct emp_wb *wb, u32 copy, struct emp_tier *t, u64 pos,
+		       struct folio *folio, size_t off, size_t len)
+{
+	struct emp_io *io = wb->io[copy];
+
+	if (io && io->tier == t && wb->next[copy] == pos &&
+	    t->ops->io_add(io, folio, off, len)) {
 		emp_tier_put(t);	/* the request holds it already */
 	} else {
-		emp_wb_flush(wb);
-		wb->io = t->ops->io_alloc(t, true, pos, BIO_MAX_VECS, GFP_NOIO);
-		wb->io->done = emp_wb_done;
-		t->ops->io_add(wb->io, folio, off, len);
+		emp_wb_begin(wb, copy);
+		io = emp_wb_alloc(wb, copy, t, pos);
+		io->done = emp_wb_done;
+		io->copy = copy;
+		t->ops->io_add(io, folio, off, len);
+		wb->io[copy] = io;
 	}
-	wb->next = pos + len;
+	wb->next[copy] = pos + len;
 }
 
 /*
  * The tier is gone: what only it had is lost, for good; what is in DRAM is dirty
- * now. False, and nothing is done, while a fetch is under way.
+ * now. False, and nothing is done, while a fetch is under way, or there is
+ * another copy that could not become the first so far.
  */
 static bool emp_wb_gone(struct emp_region *r, u32 b)
 {
 	u64 s, first = emp_first_sub(r, b);
 	unsigned long w;
 
+	if (emp_copy_slot(r, b, 1) != EMP_NO_SLOT)
+		return false;
 	for (s = first; s < first + emp_subs_per_block(r); s++)
 		if (emp_word_busy(r->sub[s]))
 			return false;
@@ -280,30 +341,47 @@ static bool emp_wb_gone(struct emp_region *r, u32 b)
 			emp_mark_dirty(r, b, s, &w);
 			r->sub[s] = w;
 		} else if (w && !(w & EMP_S_PRESENT)) {
-			r->sub[s] = EMP_S_LOST | EMP_S_FOREVER;
+			emp_sub_store(r, b, s, EMP_S_LOST | EMP_S_FOREVER);
 		}
 	}
 	return true;
 }
 
+/* Where a block is written: tiers, held, and bytes of them. No tier: not that copy. */
+struct emp_wb_place {
+	struct emp_tier *tier[EMP_COPIES];
+	u64 pos[EMP_COPIES];
+};
+
+static void emp_wb_place_copy(struct emp_region *r, struct emp_wb_place *p, u32 copy, u32 slot)
+{
+	if (slot == EMP_NO_SLOT)
+		return;
+	p->tier[copy] = emp_tier_get_slot(r, slot);
+	p->pos[copy] = emp_tier_pos(p->tier[copy], slot);
+}
+
 /*
- * A slot for what is to be written of block @b, its tier held; ERR_PTR if there
- * is none. Nothing of the block is VALID: a new slot, else the one it has. That
- * one is on a tier in trouble: -EAGAIN, the rest of the block must come away
+ * A place for what is to be written of block @b. Nothing of the block is stored:
+ * a new slot, else the one it has. That one is on a tier in trouble, and no
+ * other copy is on a better one: -EAGAIN, the rest of the block must come away
  * from it first, unless there is no DRAM for that: then nothing could be
- * written at all, and the tier may still work.
+ * written at all, and the tier may still work. The same where both copies must
+ * be written together, and soon can be.
  */
-static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot, bool may_wait)
+static int emp_wb_find(struct emp_region *r, u32 b, struct emp_wb_place *p, bool may_wait)
 {
 	struct emp_bent *e = &r->bent[b];
 	u64 s, first = emp_first_sub(r, b);
-	struct emp_tier *t = NULL, *old;
 	unsigned long flags, any = 0;
+	struct emp_tier *old;
 	bool stored = false;
 	int state;
 	u32 fresh;
 
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	if (r->copies)
+		emp_copy_settle(r, b, true);
 	for (s = first; s < first + emp_subs_per_block(r); s++) {
 		any |= r->sub[s];
 		stored |= emp_word_stored(r->sub[s]);
@@ -314,19 +392,23 @@ static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot, bool
 		stored = !emp_wb_gone(r, b);
 		if (stored) {
 			spin_unlock_irqrestore(emp_block_lock(r, b), flags);
-			return ERR_PTR(-EAGAIN);
+			return -EAGAIN;
 		}
-	} else if (any & EMP_S_VALID && state != EMP_TIER_OK && emp_tier_healthy(r) &&
+	} else if (any & EMP_S_STORED && state != EMP_TIER_OK && emp_tier_healthy(r) &&
 		   emp_free_pages(r) > READ_ONCE(r->low_free) / 2) {
 		atomic_inc(&old->inflight);
 		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 		if (may_wait)
 			emp_migrate_evacuate(r, b, old);
 		emp_tier_put(old);
-		return ERR_PTR(-EAGAIN);
+		return -EAGAIN;
+	} else if (emp_free_pages(r) > READ_ONCE(r->low_free) / 2 && emp_copy_soon(r, b)) {
+		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+		return -EAGAIN;
 	}
 	if (!stored) {
-		fresh = emp_slot_alloc(r, 0);
+		emp_copy_release(r, b);
+		fresh = emp_slot_alloc(r, 0, NULL);
 		if (fresh != EMP_NO_SLOT) {
 			if (e->slot != EMP_NO_SLOT)
 				emp_slot_free(r, e->slot);
@@ -337,17 +419,18 @@ static struct emp_tier *emp_wb_slot(struct emp_region *r, u32 b, u32 *slot, bool
 			e->slot = EMP_NO_SLOT;
 		}
 	}
-	*slot = e->slot;
-	if (e->slot != EMP_NO_SLOT)
-		t = emp_tier_get_slot(r, e->slot);
+	if (e->slot != EMP_NO_SLOT) {
+		emp_wb_place_copy(r, p, 0, e->slot);
+		emp_wb_place_copy(r, p, 1, emp_copy_target(r, b));
+	}
 	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
-	return t ?: ERR_PTR(-ENOSPC);
+	return p->tier[0] ? 0 : -ENOSPC;
 }
 
 static void emp_wb_no_slot(struct emp_region *r, u64 s, int err)
 {
 	if (err == -EAGAIN) {
-		emp_wb_end(r, s, 0, 0, err);
+		emp_wb_end(r, s, 0, 0, 0, err);
 		return;
 	}
 	emp_count(r, wb_no_space);
@@ -355,21 +438,35 @@ static void emp_wb_no_slot(struct emp_region *r, u64 s, int err)
 		WRITE_ONCE(r->no_space, true);
 		emp_event_post(EMP_EVENT_NO_SPACE, r->name, EMP_EVENT_NO_TIER);
 	}
-	emp_wb_end(r, s, 0, 0, err);
+	emp_wb_end(r, s, 0, 0, 0, err);
+}
+
+/* One more request for a folio for each copy, before one can end. */
+static void emp_wb_count(struct emp_region *r, u32 b, struct emp_wb_place *p, struct folio *folio)
+{
+	unsigned long flags, n;
+
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	n = (unsigned long)folio->private + 1;
+	if (p->tier[1])
+		n = (n + 1) | EMP_WB_TWO;
+	folio->private = (void *)n;
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 }
 
 /*
  * Write the folio at @s, whose ->private is 1 for us. Runs of subblocks that
  * are not zero become pieces of requests.
  */
-static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier, u32 *slot)
+static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_wb_place *p)
 {
 	struct emp_region *r = wb->r;
 	struct folio *folio = emp_word_folio(READ_ONCE(r->sub[s]));
 	size_t step = 1UL << r->sub_shift, size = folio_size(folio), off, len, at;
 	u64 base = (s - emp_first_sub(r, b)) << r->sub_shift;
-	unsigned long flags;
 	bool wrote = false;
+	u32 copy;
+	int err;
 
 	for (off = 0; off < size; off += len) {
 		len = step;
@@ -377,23 +474,24 @@ static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier
 			continue;
 		while (off + len < size && !emp_folio_zero(folio, off + len, step))
 			len += step;
-		if (!*tier) {
-			struct emp_tier *t = emp_wb_slot(r, b, slot, wb->may_wait);
-
-			if (IS_ERR(t)) {
-				emp_wb_no_slot(r, s, PTR_ERR(t));
+		if (!p->tier[0]) {
+			err = emp_wb_find(r, b, p, wb->may_wait);
+			if (err) {
+				emp_wb_no_slot(r, s, err);
 				return;
 			}
-			*tier = t;
 			WRITE_ONCE(r->no_space, false);
 		}
 		for (at = off; at < off + len; at += step)
 			emp_check_note(r, folio, at, s + (at >> r->sub_shift));
-		spin_lock_irqsave(emp_block_lock(r, b), flags);
-		folio->private = (void *)((unsigned long)folio->private + 1);
-		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
-		atomic_inc(&(*tier)->inflight);
-		emp_wb_add(wb, *tier, emp_tier_pos(*tier, *slot) + base + off, folio, off, len);
+		emp_wb_count(r, b, p, folio);
+		for (copy = 0; copy < EMP_COPIES; copy++) {
+			if (!p->tier[copy])
+				continue;
+			atomic_inc(&p->tier[copy]->inflight);
+			emp_wb_add(wb, copy, p->tier[copy], p->pos[copy] + base + off, folio, off,
+				   len);
+		}
 		wrote = true;
 		/*
 		 * What ended the run was zero. If it is not any more (written to, hence DIRTY), it
@@ -404,7 +502,7 @@ static void emp_wb_folio(struct emp_wb *wb, u32 b, u64 s, struct emp_tier **tier
 	}
 	if (!wrote)
 		emp_count(r, evict_zero);
-	emp_wb_end(r, s, 0, 0, 0);
+	emp_wb_end(r, s, 0, 0, 0, 0);
 }
 
 /** emp_wb_block - write the subblocks of @b that emp_evict_block() marked WB */
@@ -412,16 +510,17 @@ void emp_wb_block(struct emp_wb *wb, u32 b)
 {
 	struct emp_region *r = wb->r;
 	u64 s, first = emp_first_sub(r, b);
-	struct emp_tier *tier = NULL;
-	u32 slot = EMP_NO_SLOT;
+	struct emp_wb_place place = { };
 	unsigned long w;
+	u32 copy;
 
 	/* Bit EMP_S_WB of a subblock goes only by our own hand until we let go of the last one. */
 	for (s = first; s < first + emp_subs_per_block(r); s++) {
 		w = READ_ONCE(r->sub[s]);
 		if (w & EMP_S_WB)
-			emp_wb_folio(wb, b, s, &tier, &slot);
+			emp_wb_folio(wb, b, s, &place);
 	}
-	if (tier)
-		emp_tier_put(tier);
+	for (copy = 0; copy < EMP_COPIES; copy++)
+		if (place.tier[copy])
+			emp_tier_put(place.tier[copy]);
 }

@@ -3,6 +3,7 @@
 #ifndef EMP_WRITEBACK_H
 #define EMP_WRITEBACK_H
 
+#include "emp_copy.h"
 #include "emp_region.h"
 
 struct emp_io;
@@ -10,14 +11,14 @@ struct emp_io;
 /**
  * struct emp_wb - a batch of write-back being put together
  * @r: region
- * @io: request that takes more, or NULL
+ * @io: request that takes more, or NULL; for each copy
  * @next: byte of io's tier where it ends
  * @may_wait: for a place, or while many writes are under way
  */
 struct emp_wb {
 	struct emp_region *r;
-	struct emp_io *io;
-	u64 next;
+	struct emp_io *io[EMP_COPIES];
+	u64 next[EMP_COPIES];
 	bool may_wait;
 };
 

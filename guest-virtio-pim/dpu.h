@@ -13,6 +13,7 @@
  *   rank->lock (mutex)		who has it open, debug mode, mode
  *   rank->predict.lock (mutex)	commands answered here and not sent yet; where there are
  *				any of that kind, one commit at a time
+ *   rank->small.lock (mutex)	small transfers that are kept, or were read ahead
  *   rank->result_lock (spin)	the result words
  */
 #ifndef DPU_H
@@ -27,6 +28,7 @@
 
 #include "dpu_predict.h"
 #include "dpu_rank.h"
+#include "dpu_small.h"
 
 #define DPU_RANKS_MAX	4096	/* minor numbers */
 #define DPU_VPD_MAX	2048	/* bytes */
@@ -56,6 +58,17 @@ struct dpu_predict {
 	u64 mispredicted;
 };
 
+/* Small transfers; see dpu_small.h. Nothing is kept or read ahead without s.data. */
+struct dpu_small_rank {
+	struct mutex lock;	/* all of it */
+	struct dpu_small s;
+	bool merge;
+	bool prefetch;
+	struct dpu_xfer x;	/* what a request moves */
+	struct bio_vec vec[DPU_MAX_DPUS];
+	struct delayed_work late;
+};
+
 struct dpu_rank {
 	struct device dev;
 	struct cdev cdev;
@@ -78,6 +91,7 @@ struct dpu_rank {
 	} slice[DPU_MAX_CIS];	/* as told by DPU_IOC_SLICES, zero before */
 
 	struct dpu_predict predict;
+	struct dpu_small_rank small;
 
 	spinlock_t result_lock;	/* the rest */
 	bool results_final;	/* results answer the next update */
@@ -113,6 +127,14 @@ void dpu_predict_open(struct dpu_rank *rank);
 void dpu_predict_close(struct dpu_rank *rank);
 int dpu_predict_commit(struct dpu_rank *rank, const u64 *cmds, u64 *results);
 int dpu_predict_flush(struct dpu_rank *rank);
+
+/* dpu_small_rank.c */
+void dpu_small_init(struct dpu_rank *rank);
+void dpu_small_open(struct dpu_rank *rank);
+void dpu_small_close(struct dpu_rank *rank, bool send);
+int dpu_small_xfer(struct dpu_rank *rank, const struct dpu_transfer *m, bool to_user, bool *done);
+int dpu_small_settle(struct dpu_rank *rank);
+void dpu_small_changed(struct dpu_rank *rank, int err);
 
 /* dpu_xfer.c */
 int dpu_xfer(struct dpu_rank *rank, const void __user *arg, bool to_user);

@@ -106,6 +106,15 @@ static bool dpu_predict_all(struct dpu_rank *rank, const u64 *cmds, u64 *results
 	return any;
 }
 
+/* The provider is asked: what it answers, and what MRAM holds then, is its affair. */
+static int dpu_predict_ask(struct dpu_rank *rank, const u64 *cmds, u64 *results)
+{
+	int err = dpu_small_settle(rank) ?: rank->ops->commit(rank, cmds, results);
+
+	dpu_small_changed(rank, err);
+	return err;
+}
+
 static int dpu_predict_commit_locked(struct dpu_rank *rank, const u64 *cmds, u64 *results)
 {
 	struct dpu_predict *p = &rank->predict;
@@ -127,7 +136,7 @@ static int dpu_predict_commit_locked(struct dpu_rank *rank, const u64 *cmds, u64
 			schedule_delayed_work(&p->late, msecs_to_jiffies(DPU_PREDICT_MS));
 		return p->n < rank->info.batch_max ? 0 : dpu_predict_send(rank);
 	}
-	err = dpu_predict_send(rank) ?: rank->ops->commit(rank, cmds, results);
+	err = dpu_predict_send(rank) ?: dpu_predict_ask(rank, cmds, results);
 	for (ci = 0; ci < rank->info.nr_cis; ci++) {
 		if (cmds[ci])
 			dpu_predict_note(&p->ci[ci], cmds[ci], err ? 0 : results[ci]);
@@ -144,7 +153,7 @@ int dpu_predict_commit(struct dpu_rank *rank, const u64 *cmds, u64 *results)
 	int err;
 
 	if (!p->cmds)
-		return rank->ops->commit(rank, cmds, results);
+		return dpu_predict_ask(rank, cmds, results);
 	if (mutex_lock_killable(&p->lock))
 		return -EINTR;
 	err = dpu_predict_commit_locked(rank, cmds, results);

@@ -63,6 +63,7 @@ static int dpu_rank_open_locked(struct dpu_rank *rank)
 	}
 	memset(rank->slice, 0, sizeof(rank->slice));
 	dpu_predict_open(rank);
+	dpu_small_open(rank);
 	dpu_rank_forget_results(rank);
 	rank->owned = true;
 	return 0;
@@ -99,6 +100,7 @@ static int dpu_release(struct inode *inode, struct file *file)
 	down_read(&rank->gone_lock);
 	mutex_lock(&rank->lock);
 	if (!--rank->usage) {
+		dpu_small_close(rank, !rank->gone);
 		dpu_predict_close(rank);
 		rank->owned = false;
 		rank->debug_mode = 0;
@@ -198,6 +200,7 @@ struct dpu_rank *dpu_rank_register(struct device *parent, const struct dpu_rank_
 	mutex_init(&rank->lock);
 	spin_lock_init(&rank->result_lock);
 	dpu_predict_init(rank);
+	dpu_small_init(rank);
 	for (ci = 0; ci < DPU_MAX_CIS; ci++) {
 		if (!rank->info.byte_order[ci])
 			rank->info.byte_order[ci] = 0x000103ff0f8fcfefull;

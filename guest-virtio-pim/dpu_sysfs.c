@@ -167,6 +167,9 @@ DPU_STAT_SHOW(updates_cached, READ_ONCE(rank->updates_cached));
 DPU_STAT_SHOW(commits_predicted, READ_ONCE(rank->predict.predicted));
 DPU_STAT_SHOW(batches, READ_ONCE(rank->predict.batches));
 DPU_STAT_SHOW(mispredicted, READ_ONCE(rank->predict.mispredicted));
+DPU_STAT_SHOW(writes_merged, READ_ONCE(rank->small.s.merged));
+DPU_STAT_SHOW(reads_prefetched, READ_ONCE(rank->small.s.hits));
+DPU_STAT_SHOW(bytes_prefetched, READ_ONCE(rank->small.s.ahead_bytes));
 
 static struct attribute *dpu_rank_stats[] = {
 	&dev_attr_commits.attr,
@@ -175,6 +178,9 @@ static struct attribute *dpu_rank_stats[] = {
 	&dev_attr_commits_predicted.attr,
 	&dev_attr_batches.attr,
 	&dev_attr_mispredicted.attr,
+	&dev_attr_writes_merged.attr,
+	&dev_attr_reads_prefetched.attr,
+	&dev_attr_bytes_prefetched.attr,
 	NULL
 };
 

@@ -107,7 +107,7 @@ static int dpu_xfer_window(struct dpu_rank *rank, struct dpu_xfer_state *s, u32 
 	if (!err)
 		err = dpu_rank_enter(rank);
 	if (!err) {
-		err = dpu_predict_flush(rank);
+		err = dpu_predict_flush(rank) ?: dpu_small_settle(rank);
 		if (!err)
 			err = to_user ? rank->ops->read(rank, &s->x) :
 					rank->ops->write(rank, &s->x);
@@ -137,6 +137,13 @@ int dpu_xfer(struct dpu_rank *rank, const void __user *arg, bool to_user)
 	if (nr <= 0) {
 		err = nr;
 		goto free;
+	}
+	if (nr == 1) {
+		bool done;
+
+		err = dpu_small_xfer(rank, &s->matrix, to_user, &done);
+		if (done)
+			goto free;
 	}
 	/* A page more a DPU, because its first and last may be used in part. */
 	window = (DPU_XFER_PAGES / nr - 1) * PAGE_SIZE;

@@ -115,7 +115,7 @@ report()
 # happens to programs when the driver goes under them.
 clients()
 {
-	local actions='exclusive refused commands pending matrix transfer coherent signals'
+	local actions='exclusive refused commands pending matrix transfer coherent small signals'
 
 	provide
 	vm_add vm0
@@ -124,7 +124,7 @@ clients()
 			echo \$a done
 		done
 		rank /dev/dpu_rank0 updates 20 && rank /dev/dpu_rank0 fill 4096 9 && rank /dev/dpu_rank0 clean || exit 1
-		cat /sys/class/dpu_rank/dpu_rank0/stats/*
+		(cd /sys/class/dpu_rank/dpu_rank0/stats && grep . *)
 		mkfifo hold; rank /dev/dpu_rank0 hold <>hold & p=\$!; sleep 1
 		! rmmod virtio_pim 2>/dev/null || exit 2
 		kill \$p; wait \$p

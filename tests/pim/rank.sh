@@ -174,6 +174,7 @@ t_run signals action signals
 t_run matrix action matrix
 t_run transfer full transfer
 t_run coherent action coherent
+t_run small action small
 t_run cached cached
 t_run counted counted
 t_run told told

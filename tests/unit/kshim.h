@@ -26,6 +26,9 @@ typedef int64_t s64;
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
 
+#define min(a, b)		((a) < (b) ? (a) : (b))
+#define max(a, b)		((a) > (b) ? (a) : (b))
+
 /* A warning in the kernel is a failure here. */
 #define WARN_ON_ONCE(cond) ({						\
 	bool warn_ = !!(cond);						\

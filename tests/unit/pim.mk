@@ -23,6 +23,9 @@ $(foreach t,$(pim_tests),$(eval $(t)_CFLAGS = -I$$(if $$(filter %.san,$$@),$(pim
 $(foreach t,$(pim_tests),$(eval $(t)_LIBS = $$(if $$(filter %.san,$$@),$(pim_san_lib),$(pim_lib)) -lpthread))
 
 pim_exec_SRCS := pim_ref.c
+pim_small_SRCS := ../../guest-virtio-pim/dpu_small.c
+pim_hw_SRCS := $(tools)/pim/pim_hw_sysfs.c
+pim_hw_CFLAGS += -I../../include/uapi
 pim_top_SRCS := $(addprefix $(tools)/pim/,pim_top.c pim_client.c)
 pim_top_CFLAGS += -I../../include/uapi
 pim_top_LIBS += -ljansson

@@ -166,8 +166,9 @@ static bool all_are(uint32_t mask, uint32_t value)
 
 static bool dma_register(uint8_t at, uint8_t value, uint8_t kind)
 {
-	uint64_t digits = (uint64_t)(at >> 4) | (at & 15) << 8 | (uint64_t)(value >> 4) << 16 |
-			  (uint64_t)(value & 15) << 24;
+	/* as the library does: a digit is 0x60 to 0x6f */
+	uint64_t digits = 0x6060606060ULL | (uint64_t)(at >> 4) | (at & 15) << 8 |
+			  (uint64_t)(value >> 4) << 16 | (uint64_t)(value & 15) << 24;
 
 	return frame(0x02ff003f, digits | (uint64_t)kind << 40 | 0xa7ULL << 48, false);
 }

@@ -88,5 +88,9 @@ says "pim-emu: sizes" 2 'whole pages' "$build/pim-emu" --mram 5000
 says "pim-emu: too many" 2 'below 1024' "$build/pim-emu" --first 1020 --ranks 5
 says "pim-emu: none" 2 'from 1 to' "$build/pim-emu" --ranks 0
 says "pim-emu: words" 2 'one word too many' "$build/pim-emu" now
+says "pim-hw: help" 0 'deadline' "$build/pim-hw" --help
+says "pim-hw: no module" 1 'modprobe pim' "$build/pim-hw" /dev/dpu_rank0
+says "pim-hw: no device" 2 'which ranks' "$build/pim-hw"
+says "pim-hw: numbers" 2 'below 1024' "$build/pim-hw" --first 1023 /dev/dpu_rank0 /dev/dpu_rank1
 echo "1..$nr"
 exit "$bad"

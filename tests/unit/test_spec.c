@@ -57,6 +57,11 @@ static const struct good {
 	{ "d:2:7|key=/etc/k:host1", "rdma:d:2M:7 key=/etc/k:host1" },
 	{ "d:2:7,key=none,checksum=0", "rdma:d:2M:7 checksum=0 key=none" },
 	{ "dram:1|pinnable=1|pin_limit=512M", "dram=1M pinnable=1 pin_limit=512M" },
+	{ "dram:1|redundancy=none", "dram=1M redundancy=0" },
+	{ "dram:1|redundancy=mirror", "dram=1M redundancy=1" },
+	{ "dram:1|redundancy=mirror,mirror=async", "dram=1M redundancy=1" },
+	{ "dram:1|mirror=sync,redundancy=mirror", "dram=1M redundancy=2" },
+	{ "dram:1|redundancy=replica", "dram=1M redundancy=3" },
 	{ "dram:1|map=auto|wipe=discard|name=vm0|uid=107|gid=kvm|mode=0640",
 	  "dram=1M map=0 wipe=1 name=vm0 uid=107 gid=kvm mode=640" },
 	{ "dram:1|map=small|wipe=zero", "dram=1M map=1 wipe=2" },
@@ -77,6 +82,10 @@ static const struct bad {
 	{ "dram:1|pinnable=0,pin_limit=4M", 19, "needs pinnable=1" },
 	{ "dram:1|pinnable=1|pin_limit=0", 29, "not a size above 0" },
 	{ "dram:1|pinnable=1|pin_limit=x", 29, "not a size above 0" },
+	{ "dram:1|redundancy=raid", 19, "none, mirror, replica" },
+	{ "dram:1|mirror=sync", 8, "needs redundancy=mirror" },
+	{ "dram:1|redundancy=replica|mirror=sync", 27, "needs redundancy=mirror" },
+	{ "dram:1|redundancy=mirror|mirror=yes", 33, "async, sync" },
 	{ "''", 2, "empty" },
 	{ "'", 1, "quote is not closed" },
 	{ "'dram:1", 1, "quote is not closed" },
@@ -139,7 +148,7 @@ static const struct bad {
 	{ "dram:1|key=", 12, "key= needs a file" },
 	{ "dram:1|checksum=md5", 17, "none of 0, 1, mac" },
 	{ "dram:1|=1", 8, "unknown key" },
-	{ "dram:1|replica=2", 8, "not built yet" },
+	{ "dram:1|replica=2", 8, "redundancy=replica" },
 	{ "dram:1|block=4K|block=4K", 17, "twice" },
 	{ "dram:1|block=", 14, "not a size" },
 	{ "dram:1|block=3K", 14, "power of two" },
@@ -214,6 +223,7 @@ static void describe(const struct emp_spec *s, char *out, size_t size)
 	KEY(EMP_KEY_CHECKSUM, " checksum=%u", s->checksum);
 	KEY(EMP_KEY_OVERCOMMIT, " overcommit=%u", s->overcommit);
 	KEY(EMP_KEY_PINNABLE, " pinnable=%u", s->pinnable);
+	KEY(EMP_KEY_REDUNDANCY, " redundancy=%u", s->redundancy);
 	KEY(EMP_KEY_PIN_LIMIT, " pin_limit=%" PRIu64 "M", s->pin_limit / MB);
 	KEY(EMP_KEY_FORCE, " force=%u", s->force);
 	KEY(EMP_KEY_NAME, " name=%s", s->name);

@@ -166,8 +166,9 @@ int emp_create(int control, struct emp_create *create, struct ax_msg *msg)
 		return -1;
 	case ENOSPC:
 		return ax_fail(msg,
-			       "%s: its tiers (%s) do not hold its size (%s), or reach beyond the end of a device",
-			       what, sum, size);
+			       "%s: its tiers (%s) do not hold its size (%s)%s, or reach beyond the end of a device",
+			       what, sum, size,
+			       create->redundancy ? " twice, each device once" : "");
 	case EDOM:
 		if (create->pin_limit)
 			return ax_fail(msg,

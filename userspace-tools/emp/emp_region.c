@@ -74,6 +74,38 @@ static uint64_t tier_bytes(const struct emp_spec_tier *tier, uint32_t block)
 	return tier->bytes & ~(uint64_t)(block - 1);
 }
 
+/* Are they on one device, or one donor? By name: the kernel looks closer. */
+static bool together(const struct emp_spec_tier *a, const struct emp_spec_tier *b)
+{
+	return a->type == b->type && a->port == b->port && !strcmp(a->location, b->location);
+}
+
+/* Bytes that the tiers hold of two copies: each device one, of what the region has. */
+static uint64_t twice(const struct emp_spec *spec, const struct emp_region_plan *plan)
+{
+	bool remote = spec->redundancy == EMP_REDUNDANCY_REPLICA;
+	uint64_t total = 0;
+
+	for (unsigned int i = 0; i < spec->nr_tiers; i++) {
+		const struct emp_spec_tier *t = &spec->tiers[i];
+		uint64_t here = 0;
+
+		if (remote && t->type != EMP_SPEC_RDMA)
+			continue;
+		for (unsigned int j = 0; j < spec->nr_tiers; j++) {
+			if (!together(&spec->tiers[j], t))
+				continue;
+			if (j < i) {	/* it was counted with that one */
+				here = 0;
+				break;
+			}
+			here += tier_bytes(&spec->tiers[j], plan->block);
+		}
+		total += here < plan->bytes ? here : plan->bytes;
+	}
+	return total;
+}
+
 int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_region_plan *plan,
 		    struct ax_msg *msg)
 {
@@ -109,6 +141,14 @@ int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_regi
 			return ax_fail(msg, "tier %s is smaller than one block (%u KiB)",
 				       spec->tiers[i].location, plan->block >> 10);
 		total += usable;
+	}
+	if (spec->redundancy && !spec->overcommit && plan->dram < plan->bytes) {
+		total = twice(spec, plan);
+		if (total / 2 < plan->bytes)
+			return ax_fail(msg,
+				       "the %s (%s) do not hold the region (%s) twice, with each device once at most: give larger tiers, or overcommit=1",
+				       spec->redundancy == EMP_REDUNDANCY_REPLICA ? "donors" : "tiers",
+				       ax_human_size(total, sum), ax_human_size(plan->bytes, size));
 	}
 	if (total < plan->bytes && plan->dram < plan->bytes && !spec->overcommit)
 		return ax_fail(msg,
@@ -194,6 +234,7 @@ int emp_region_create(const struct emp_spec *spec, const struct emp_region_plan 
 		.nr_tiers = spec->nr_tiers,
 		.tiers = (uintptr_t)tiers.spec,
 		.pin_limit = spec->pin_limit,
+		.redundancy = spec->redundancy,
 	};
 	int control, fd = -1, err = 0;
 

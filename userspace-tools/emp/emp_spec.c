@@ -34,10 +34,17 @@ static const char *const key_names[EMP_KEYS + 1] = {
 	[EMP_KEY_DEADLINE]	= "deadline",
 	[EMP_KEY_QUEUE]		= "queue",
 	[EMP_KEY_KEY]		= "key",
+	[EMP_KEY_REDUNDANCY]	= "redundancy",
+	[EMP_KEY_MIRROR]	= "mirror",
 };
 
 static const char *const map_names[] = { "auto", "small", "huge", NULL };
 static const char *const wipe_names[] = { "none", "discard", "zero", NULL };
+static const char *const redundancy_names[] = { "none", "mirror", "replica", NULL };
+static const char *const mirror_names[] = { "async", "sync", NULL };
+static const uint32_t redundancies[] = {
+	EMP_REDUNDANCY_NONE, EMP_REDUNDANCY_MIRROR, EMP_REDUNDANCY_REPLICA,
+};
 
 /* A part of the text. */
 struct span {
@@ -50,6 +57,7 @@ struct parser {
 	struct emp_spec *spec;
 	struct emp_spec_error *error;
 	unsigned int key_column[EMP_KEYS];	/* for checks that need all keys */
+	bool mirror_sync;
 };
 
 __attribute__((format(printf, 3, 4)))
@@ -429,6 +437,7 @@ bad:
 static int parse_value(struct parser *p, enum emp_spec_key key, struct span s)
 {
 	struct emp_spec *spec = p->spec;
+	uint32_t word;
 	uint64_t v;
 
 	switch (key) {
@@ -483,6 +492,16 @@ static int parse_value(struct parser *p, enum emp_spec_key key, struct span s)
 		if (!copy(s, spec->key, sizeof(spec->key)))
 			return fail(p, s.at, "the name of the key file is too long");
 		return 0;
+	case EMP_KEY_REDUNDANCY:
+		if (word_of(p, s, redundancy_names, &word))
+			return -1;
+		spec->redundancy = redundancies[word];
+		return 0;
+	case EMP_KEY_MIRROR:
+		if (word_of(p, s, mirror_names, &word))
+			return -1;
+		p->mirror_sync = word;
+		return 0;
 	case EMP_KEYS:
 		break;
 	}
@@ -505,7 +524,9 @@ static int parse_key(struct parser *p, struct span s)
 		p->key_column[i] = key.at - p->text;
 		return parse_value(p, i, s);
 	}
-	if (is(key, "policy") || is(key, "replica"))
+	if (is(key, "replica"))
+		return fail(p, key.at, "two copies on donors are written redundancy=replica");
+	if (is(key, "policy"))
 		return fail(p, key.at, "%.*s= is not built yet", SHOW(key));
 	near = copy(key, word, sizeof(word)) ? ax_nearest(word, key_names) : NULL;
 	if (near)
@@ -535,6 +556,11 @@ static int check_whole(struct parser *p)
 	if (spec->pin_limit && !spec->pinnable)
 		return fail(p, p->text + p->key_column[EMP_KEY_PIN_LIMIT],
 			    "pin_limit= needs pinnable=1");
+	if (emp_spec_has(spec, EMP_KEY_MIRROR) && spec->redundancy != EMP_REDUNDANCY_MIRROR)
+		return fail(p, p->text + p->key_column[EMP_KEY_MIRROR],
+			    "mirror= needs redundancy=mirror");
+	if (p->mirror_sync)
+		spec->redundancy = EMP_REDUNDANCY_MIRROR_SYNC;
 	return 0;
 }
 

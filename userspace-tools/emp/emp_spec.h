@@ -57,6 +57,8 @@ enum emp_spec_key {
 	EMP_KEY_DEADLINE,
 	EMP_KEY_QUEUE,
 	EMP_KEY_KEY,
+	EMP_KEY_REDUNDANCY,
+	EMP_KEY_MIRROR,
 	EMP_KEYS,
 };
 
@@ -77,6 +79,7 @@ struct emp_spec {
 	uint32_t block, subblock;	/* bytes */
 	uint32_t map;		/* enum emp_map */
 	uint32_t wipe;		/* enum emp_wipe */
+	uint32_t redundancy;	/* enum emp_redundancy */
 	enum emp_spec_check checksum;
 	bool overcommit, pinnable, force;
 	char name[32];

@@ -92,6 +92,10 @@ static const struct attribute {
 	{ "map", false },
 	{ "flags", false },
 	{ "owner", false },
+	{ "redundancy", false },
+	{ "exposed", true },
+	{ "rebuild_left", true },
+	{ "rebuild_rate", true },
 	{ "pin_limit", true },
 	{ "pinned", true },
 	{ "high_free", true },
@@ -214,7 +218,7 @@ int empctl_region_set(const struct ax_args *args)
 {
 	static const char *const writable[] = {
 		"dram_limit", "high_free", "low_free", "readahead", "lost_retry_ms", "retain_ms",
-		"pin_limit", "evict", NULL
+		"pin_limit", "rebuild_rate", "evict", NULL
 	};
 
 	if (empctl_need_region(args->argv[0]))

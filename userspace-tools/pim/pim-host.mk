@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Processing in memory, the host's tools: pimctl and pim-emu. Included by
+# Processing in memory, the host's tools: pimctl, pim-emu and pim-hw. Included by
 # ../Makefile, before its first rule that names $(programs).
 
 pim_serve_src := pim/pim_serve.c
@@ -7,16 +7,21 @@ pimctl_src := pim/pimctl.c pim/pimctl_rank.c pim/pimctl_lease.c pim/pimctl_event
 	      pim/pimctl_doctor.c pim/pimctl_vm.c pim/pimctl_top.c pim/pim_top.c \
 	      pim/pim_client.c
 
+pim_provider_src := $(pim_serve_src) pim/pim_provider.c
 pim_emu_src := pim/pim_emu.c
-pim_host_tools := pimctl pim-emu
+pim_hw_src := pim/pim_hw.c pim/pim_hw_sysfs.c
+pim_host_tools := pimctl pim-emu pim-hw
 
-all_src += $(pim_serve_src) $(pimctl_src) $(pim_emu_src)
+all_src += $(pim_provider_src) $(pimctl_src) $(pim_emu_src) $(pim_hw_src)
 programs += $(pim_host_tools:%=$(O)/%)
 
 $(O)/pimctl: $(call obj,$(pimctl_src) $(pim_serve_src) $(cli_src) $(lib_src))
 	$(CC) $(LDFLAGS) $^ -ljansson -lncurses -o $@
 
-$(O)/pim-emu: $(call obj,$(pim_emu_src) $(pim_serve_src) $(cli_src)) $(O)/libpimdpu.a
+$(O)/pim-emu: $(call obj,$(pim_emu_src) $(pim_provider_src) $(cli_src)) $(O)/libpimdpu.a
+	$(CC) $(LDFLAGS) $^ -lpthread -o $@
+
+$(O)/pim-hw: $(call obj,$(pim_hw_src) $(pim_provider_src) $(cli_src)) $(O)/libpimdpu.a
 	$(CC) $(LDFLAGS) $^ -lpthread -o $@
 
 install: install-pim-host

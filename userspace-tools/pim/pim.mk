@@ -10,7 +10,7 @@ pim_made := $(pim_gen)/pim_isa_gen.h $(pim_gen)/pim_isa_gen.c \
 
 libpimdpu_src := $(addprefix pim/,pim_isa.c pim_dis.c pim_dpu.c pim_ready.c pim_exec.c \
 	   pim_ci.c pim_ci_frame.c pim_pool.c pim_rank.c pim_rank_state.c \
-	   pim_backend.c pim_host.c pim_host_mem.c pim_log.c \
+	   pim_backend.c pim_host.c pim_host_mem.c pim_host_scrub.c pim_log.c pim_gate.c pim_hw_rank.c \
 	   pim_elf.c pim_elf_write.c pim_asm.c pim_asm_expr.c pim_asm_insn.c pim_asm_link.c)
 libpimdpu_hdr := $(addprefix pim/,pim_isa.h pim_dis.h pim_dpu.h pim_ci.h pim_pool.h pim_rank.h pim_backend.h pim_host.h pim_elf.h pim_asm.h)
 pim_cli_src := pim/dpu_as.c pim/dpu_dis.c pim/dpu_run.c

@@ -32,6 +32,18 @@ uint64_t pim_ci_update(const struct pim_ci *ci)
 	return ci->state.result;
 }
 
+bool pim_ci_result_done(uint64_t result, bool turned, int *errors)
+{
+	int bits = __builtin_popcount((uint8_t)(result >> 48));
+
+	if (result >> 56 != 0xff && (result & 0xff0000ff00000000ULL) != 0x000000ff00000000ULL)
+		return false;
+	if (turned ? bits <= 3 : bits >= 5)
+		return false;
+	*errors = (turned ? 8 - bits : bits) & 3;
+	return true;
+}
+
 uint8_t pim_ci_selected(const struct pim_ci *ci)
 {
 	const struct pim_ci_state *s = &ci->state;

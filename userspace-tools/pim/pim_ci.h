@@ -92,6 +92,12 @@ void pim_ci_commit(struct pim_ci *ci, uint64_t command);
 /* The result word as it is now. */
 uint64_t pim_ci_update(const struct pim_ci *ci);
 
+/*
+ * Is @result a whole answer in the colour @turned? *errors is then what it says
+ * beside (PIM_CI_ERROR_*).
+ */
+bool pim_ci_result_done(uint64_t result, bool turned, int *errors);
+
 /* Which DPUs the next frame is for, one bit each. */
 uint8_t pim_ci_selected(const struct pim_ci *ci);
 /* Whose MRAM is the DPU's, not the host's (the mux), one bit each. */

@@ -5,19 +5,14 @@
  * share. MRAM is the memory that pim.ko gives: transfers do not come here.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-#include "../lib/ax_opt.h"
 #include "../lib/ax_size.h"
 #include "pim_pool.h"
+#include "pim_provider.h"
 #include "pim_rank.h"
-#include "pim_serve.h"
 
 static const struct ax_opt opts[] = {
 	{ "ranks", 'n', "N", "serve that many ranks (default 1)", "" },
@@ -42,14 +37,10 @@ static const struct ax_program program = {
 };
 
 struct emu {
-	uint32_t id;
-	size_t state_bytes;	/* at most */
-	struct pim_serve *serve;
+	struct pim_provider provider;
 	struct pim_rank *rank;
-	pthread_t thread;
+	size_t state_bytes;	/* at most */
 };
-
-static int control = -1;
 
 /*
  * All but MRAM goes to the kernel, and what was MRAM is not ours any more. What is
@@ -65,9 +56,9 @@ static int save(struct emu *e)
 		return -ENOMEM;
 	error = pim_rank_save_state(e->rank, bytes, room, &size);
 	if (!error)
-		error = pim_serve_put_state(e->serve, bytes, (uint32_t)size);
+		error = pim_serve_put_state(e->provider.serve, bytes, (uint32_t)size);
 	if (!error)
-		error = pim_serve_unmap_mram(e->serve);
+		error = pim_serve_unmap_mram(e->provider.serve);
 	explicit_bzero(bytes, room);
 	free(bytes);
 	return error;
@@ -78,12 +69,12 @@ static int restore(struct emu *e)
 	size_t room = e->state_bytes;
 	void *bytes = malloc(room);
 	int64_t size;
-	int error = pim_serve_map_mram(e->serve);
+	int error = pim_serve_map_mram(e->provider.serve);
 
 	if (!error && !bytes)
 		error = -ENOMEM;
 	if (!error) {
-		size = pim_serve_get_state(e->serve, bytes, (uint32_t)room);
+		size = pim_serve_get_state(e->provider.serve, bytes, (uint32_t)room);
 		error = size < 0 ? (int)size :
 			pim_rank_restore_state(e->rank, bytes, (size_t)size);
 	}
@@ -94,16 +85,17 @@ static int restore(struct emu *e)
 }
 
 /* One request. What comes from the kernel is what clients sent: the rank bears all of it. */
-static void answer(struct emu *e, const struct pim_request *req)
+static void answer(struct pim_provider *p, const struct pim_request *req)
 {
+	struct emu *e = (struct emu *)p;	/* its first member */
 	uint64_t words[PIM_CIS_MAX] = { 0 };
 	int result = 0;
 
 	switch (req->op) {
 	case PIM_OP_RESET:
 		pim_rank_reset(e->rank);	/* MRAM is the kernel's affair */
-		if (!pim_serve_mram_mapped(e->serve))
-			result = pim_serve_map_mram(e->serve);
+		if (!pim_serve_mram_mapped(p->serve))
+			result = pim_serve_map_mram(p->serve);
 		break;
 	case PIM_OP_SAVE:
 		result = save(e);
@@ -121,41 +113,7 @@ static void answer(struct emu *e, const struct pim_request *req)
 	default:
 		result = -EOPNOTSUPP;
 	}
-	pim_serve_complete(e->serve, req, result, words);
-}
-
-/* Until the rank is lost: removed, or this program was too slow for it. */
-static void *serve(void *arg)
-{
-	struct emu *e = arg;
-	struct pim_request req;
-	int got;
-
-	while ((got = pim_serve_next(e->serve, &req, 0)) >= 0) {
-		if (got)
-			answer(e, &req);
-	}
-	if (errno == ESHUTDOWN)
-		ax_warn("rank %u was taken away (removed, or a request was late)", e->id);
-	else
-		ax_warn("rank %u: %s", e->id, strerror(errno));
-	kill(getpid(), SIGUSR1);
-	return NULL;
-}
-
-static bool number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		   uint64_t fallback, uint64_t *value)
-{
-	const char *text = ax_value(args, option);
-
-	*value = fallback;
-	if (!text)
-		return true;
-	if (!ax_parse_u64(text, strlen(text), value) && *value >= min && *value <= max)
-		return true;
-	ax_usage("--%s: '%s' is not a number from %llu to %llu", option, text,
-		 (unsigned long long)min, (unsigned long long)max);
-	return false;
+	pim_serve_complete(p->serve, req, result, words);
 }
 
 struct settings {
@@ -166,11 +124,11 @@ static int parse(const struct ax_args *args, struct settings *s)
 {
 	const char *mram = ax_value(args, "mram");
 
-	if (!number(args, "ranks", 1, PIM_RANKS_MAX, 1, &s->ranks) ||
-	    !number(args, "first", 0, PIM_RANKS_MAX - 1, 0, &s->first) ||
-	    !number(args, "threads", 1, 1024, 0, &s->threads) ||
-	    !number(args, "chip-id", 0, 255, 0, &s->chip_id) ||
-	    !number(args, "deadline", 1, 600, 0, &s->deadline))
+	if (!pim_option(args, "ranks", 1, PIM_RANKS_MAX, 1, &s->ranks) ||
+	    !pim_option(args, "first", 0, PIM_RANKS_MAX - 1, 0, &s->first) ||
+	    !pim_option(args, "threads", 1, 1024, 0, &s->threads) ||
+	    !pim_option(args, "chip-id", 0, 255, 0, &s->chip_id) ||
+	    !pim_option(args, "deadline", 1, 600, 0, &s->deadline))
 		return AX_USAGE;
 	s->mram = 64 << 20;
 	if (mram && (ax_parse_size(mram, strlen(mram), &s->mram) || !s->mram || s->mram % 4096 ||
@@ -183,55 +141,39 @@ static int parse(const struct ax_args *args, struct settings *s)
 	return AX_OK;
 }
 
-static int start(struct emu *e, const struct settings *s, struct pim_pool *pool, uint32_t id)
+static int start(struct emu *e, const struct settings *s, struct pim_pool *pool, int control,
+		 uint32_t id)
 {
 	struct pim_rank_config config = { .chip_id = s->chip_id, .pool = pool };
 	struct pim_rank_add add;
-	struct ax_msg msg;
+	int ret;
 
 	pim_serve_defaults(&add, id, PIM_RANK_NR_CIS, PIM_CI_NR_DPUS, s->mram);
 	add.chip_id = s->chip_id;
 	add.deadline_ms = s->deadline * 1000;
 	strcpy(add.provider, "pim-emu");
-	e->id = id;
 	config.dpu.mram_size = s->mram;
 	e->state_bytes = pim_rank_state_size(&config.dpu);
 	add.flags = PIM_RANK_F_SAVE;
 	add.state_bytes = (uint32_t)e->state_bytes;
-	e->serve = pim_serve_add(control, &add, &msg);
-	if (!e->serve)
-		return ax_error("%s", msg.text);
-	config.mram = pim_serve_mram(e->serve, 0);
+	e->provider.answer = answer;
+	ret = pim_provide_rank(&e->provider, control, &add);
+	if (ret != AX_OK)
+		return ret;
+	config.mram = pim_serve_mram(e->provider.serve, 0);
 	e->rank = pim_rank_create(&config);
-	if (!e->rank)
-		return ax_error("rank %u: %s", id, strerror(errno));
-	errno = pthread_create(&e->thread, NULL, serve, e);
-	if (errno)
-		return ax_error("no thread for rank %u: %s", id, strerror(errno));
-	return AX_OK;
-}
-
-/* Take them away, those that are still ours: whoever uses them sees it at once. */
-static void remove_ranks(const struct emu *emus, uint64_t n)
-{
-	for (uint64_t i = 0; i < n; i++) {
-		struct pim_rank_id id = { .size = sizeof(id), .id = emus[i].id };
-
-		if (emus[i].serve && ioctl(control, PIM_IOC_RANK_REMOVE, &id) && errno != ENOENT)
-			ax_warn("rank %u cannot be removed: %s", id.id, strerror(errno));
-	}
+	return e->rank ? AX_OK : ax_error("rank %u: %s", id, strerror(errno));
 }
 
 int main(int argc, char **argv)
 {
+	struct pim_provider **providers;
 	struct pim_pool *pool;
 	struct ax_args args;
 	struct ax_msg msg;
 	struct settings s;
 	struct emu *emus;
-	sigset_t signals;
-	int ret, sig = 0;
-	uint64_t lost = 0;
+	int control, ret;
 
 	ret = ax_parse(&program, argc, argv, &args);
 	if (ret >= 0)
@@ -242,30 +184,15 @@ int main(int argc, char **argv)
 	control = pim_control_open(&msg);
 	if (control < 0)
 		return ax_error("%s", msg.text);
-	/* Blocked in all threads, taken by this one. */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	pim_provide_begin();
 	pool = pim_pool_create(s.threads);
 	emus = calloc(s.ranks, sizeof(*emus));
-	if (!pool || !emus)
+	providers = calloc(s.ranks, sizeof(*providers));
+	if (!pool || !emus || !providers)
 		return ax_error("cannot start: %s", strerror(errno));
+	for (uint64_t i = 0; i < s.ranks; i++)
+		providers[i] = &emus[i].provider;
 	for (uint64_t i = 0; i < s.ranks && ret == AX_OK; i++)
-		ret = start(&emus[i], &s, pool, s.first + i);
-	if (ret == AX_OK) {
-		printf("ready\n");
-		fflush(stdout);
-		while (!sigwait(&signals, &sig) && sig == SIGUSR1) {
-			if (++lost == s.ranks)
-				break;
-		}
-	}
-	if (sig == SIGUSR1)
-		return ax_error("no rank is left");
-	if (ret != AX_OK || !ax_has(&args, "keep"))
-		remove_ranks(emus, s.ranks);
-	/* The rest goes with the process: threads may still be in the kernel. */
-	return ret;
+		ret = start(&emus[i], &s, pool, control, s.first + i);
+	return pim_provide(providers, s.ranks, control, ax_has(&args, "keep"), ret);
 }

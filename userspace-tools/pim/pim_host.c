@@ -15,6 +15,7 @@
 #define RESET_MS	10000	/* far more than its few instructions take */
 #define DIVISION	4
 #define PC_MODE_16	4
+#define MAX_INSNS	64	/* of our own programs */
 #define CI_ALL		0xff
 
 #define CONFIG(low)	(0x01ff000000000000ULL | (low))
@@ -33,6 +34,20 @@ uint8_t pim_host_mask(const struct pim_host *h)
 	return h->nr_dpus >= PIM_RANK_NR_CIS ? CI_ALL : (uint8_t)((1u << h->nr_dpus) - 1);
 }
 
+uint8_t pim_host_disabled(const struct pim_host *h, int c)
+{
+	uint8_t mask = 0;
+
+	for (int d = 0; d < PIM_CI_NR_DPUS; d++)
+		mask |= (uint8_t)((h->disabled >> (d * PIM_RANK_NR_CIS + c) & 1) << d);
+	return mask;
+}
+
+static bool is_disabled(const struct pim_host *h, unsigned int index)
+{
+	return h->disabled >> index & 1;
+}
+
 static int failed(const struct pim_host *h, int error, const char *what, struct ax_msg *msg)
 {
 	return ax_fail(msg, "%s: the %s of the rank failed: %s", h->backend->ops->name, what,
@@ -42,22 +57,16 @@ static int failed(const struct pim_host *h, int error, const char *what, struct 
 /* Is that the result of the command with this colour? */
 static bool is_done(struct pim_host *h, int c, uint64_t result, const uint8_t *want)
 {
-	uint8_t colour = (uint8_t)(result >> 48);
-	int bits = __builtin_popcount(colour), bit = 1 << c;
-	bool turned = h->colour & bit;
+	uint8_t bit = (uint8_t)(1 << c);
+	int errors;
 
-	if ((result >> 56) != 0xff && (result & 0xff0000ff00000000ULL) != 0x000000ff00000000ULL)
+	if ((want && (uint8_t)result != want[c]) ||
+	    !pim_ci_result_done(result, h->colour & bit, &errors))
 		return false;
-	if (want && (uint8_t)result != want[c])
-		return false;
-	if (turned ? bits <= 3 : bits >= 5)
-		return false;
-	if (turned)
-		bits = 8 - bits;
-	if (bits & 1)
-		h->decode_faults |= (uint8_t)bit;
-	if (bits & 2)
-		h->collisions |= (uint8_t)bit;
+	if (errors & PIM_CI_ERROR_DECODE)
+		h->decode_faults |= bit;
+	if (errors & PIM_CI_ERROR_COLLISION)
+		h->collisions |= bit;
 	return true;
 }
 
@@ -142,7 +151,8 @@ int pim_host_select(struct pim_host *h, int index, struct ax_msg *msg)
 
 static int write_register(struct pim_host *h, uint8_t at, uint8_t value, struct ax_msg *msg)
 {
-	uint64_t frame = 0xa7ULL << 48 | 0x20ULL << 40 | (uint64_t)(at >> 4) |
+	/* digits of 0x60 to 0x6f */
+	uint64_t frame = 0xa7ULL << 48 | 0x206060606060ULL | (uint64_t)(at >> 4) |
 			 (uint64_t)(at & 15) << 8 | (uint64_t)(value >> 4) << 16 |
 			 (uint64_t)(value & 15) << 24;
 
@@ -164,7 +174,8 @@ static int check_mux(struct pim_host *h, int line, uint8_t want, struct ax_msg *
 		    pim_host_frame(h, CI_ALL, 0, 0x0210, msg))
 			return -1;
 		for (int c = 0; c < PIM_RANK_NR_CIS; c++)
-			right = right && (h->results[c] & 0x7f) == want;
+			right = right && ((h->results[c] & 0x7f) == want ||
+					  pim_host_disabled(h, c) >> line & 1);
 		if (right)
 			return 0;
 	}
@@ -295,7 +306,8 @@ static int reset_dpus(struct pim_host *h, struct ax_msg *msg)
 		    pim_host_frame(h, CI_ALL, 0, 0x0216, msg))
 			return -1;
 		for (int c = 0; c < PIM_RANK_NR_CIS; c++) {
-			if ((uint8_t)h->results[c] != PC_MODE_16)
+			if ((uint8_t)h->results[c] != PC_MODE_16 &&
+			    !(pim_host_disabled(h, c) >> line & 1))
 				return ax_fail(msg, "%s: DPU %d does not take its mode",
 					       h->backend->ops->name, line * PIM_RANK_NR_CIS + c);
 		}
@@ -304,20 +316,22 @@ static int reset_dpus(struct pim_host *h, struct ax_msg *msg)
 	    pim_host_frame(h, CI_ALL, 0, 0x02f2, msg) || pim_host_frame(h, CI_ALL, 0, 0x02f2, msg))
 		return -1;
 	for (int c = 0; c < PIM_RANK_NR_CIS; c++) {
-		if ((uint8_t)h->results[c] != 0xff)
+		if ((uint8_t)(h->results[c] | pim_host_disabled(h, c)) != 0xff)
 			return ax_fail(msg, "%s: DPUs of interface %d do not keep a bit (0x%02x)",
 				       h->backend->ops->name, c, (uint8_t)h->results[c]);
 	}
 	return 0;
 }
 
-/* DPUs in use: group 0; the others: group 1. */
+/* DPUs in use and in order: group 0; the others: group 1. */
 static int set_groups(struct pim_host *h, struct ax_msg *msg)
 {
 	if (select_frame(h, CI_ALL, 0, 0x0002ff08, msg) ||
 	    pim_host_frame(h, CI_ALL, 2, 0x02ff010c, msg))
 		return -1;
 	for (unsigned int n = 0; n < h->nr_dpus; n++) {
+		if (is_disabled(h, n))
+			continue;
 		if (pim_host_select(h, (int)n, msg) ||
 		    pim_host_frame(h, (uint8_t)(1u << n % PIM_RANK_NR_CIS), 2, 0x02ff000c, msg))
 			return -1;
@@ -343,8 +357,10 @@ int pim_host_iram_write(struct pim_host *h, uint32_t at, const uint64_t *words, 
 	if (pim_host_select(h, -1, msg))
 		return -1;
 	memset(want, 0, sizeof(want));
-	for (unsigned int n = 0; n < h->nr_dpus; n++)
-		want[n % PIM_RANK_NR_CIS] |= (uint8_t)(1u << n / PIM_RANK_NR_CIS);
+	for (unsigned int n = 0; n < h->nr_dpus; n++) {
+		if (!is_disabled(h, n))
+			want[n % PIM_RANK_NR_CIS] |= (uint8_t)(1u << n / PIM_RANK_NR_CIS);
+	}
 	for (uint32_t n = 0; n < count; n++) {
 		uint64_t structure = STRUCTURE(0x02470000ffULL | (uint64_t)((at + n) >> 8) << 16);
 		uint64_t commands[PIM_RANK_NR_CIS];
@@ -367,49 +383,63 @@ int pim_host_iram_write(struct pim_host *h, uint32_t at, const uint64_t *words, 
 	return 0;
 }
 
-static int run_internal_reset(struct pim_host *h, struct ax_msg *msg)
+int pim_host_run(struct pim_host *h, const char *what, const char *source, unsigned int threads,
+		 struct ax_msg *msg)
 {
 	struct pim_asm *as = pim_asm_create();
 	uint32_t count, wram, mram;
-	uint64_t words[16], faults;
+	uint64_t words[MAX_INSNS], faults;
 	int status = -1;
 
-	if (!as || pim_asm_add(as, "reset", internal_reset, sizeof(internal_reset) - 1) ||
-	    pim_asm_link(as)) {
-		ax_fail(msg, "cannot assemble the reset program");
+	if (!as || pim_asm_add(as, what, source, strlen(source)) || pim_asm_link(as)) {
+		ax_fail(msg, "cannot assemble the %s program: %s", what,
+			as ? pim_asm_message(as) : "out of memory");
 		goto out;
 	}
 	pim_asm_sizes(as, &count, &wram, &mram);
+	if (count > MAX_INSNS) {
+		ax_fail(msg, "the %s program has %u instructions", what, count);
+		goto out;
+	}
 	for (uint32_t n = 0; n < count; n++)
 		words[n] = pim_asm_insn(as, n);
 	if (pim_host_iram_write(h, 0, words, count, msg))
 		goto out;
-	for (unsigned int bit = 0; bit < PIM_NR_THREADS; bit++) {
+	for (unsigned int bit = 0; bit < threads; bit++) {
 		if (thread_op(h, BOOT, bit, msg))
 			goto out;
 	}
 	status = pim_host_wait(h, RESET_MS, &faults, msg);
 	if (!status && faults)
-		status = ax_fail(msg, "%s: DPUs are in fault after their reset (0x%016llx)",
-				 h->backend->ops->name, (unsigned long long)faults);
+		status = ax_fail(msg, "%s: DPUs are in fault after their %s (0x%016llx)",
+				 h->backend->ops->name, what, (unsigned long long)faults);
 out:
 	pim_asm_destroy(as);
 	return status;
 }
 
-int pim_host_reset(struct pim_host *h, struct pim_backend *b, unsigned int nr_dpus,
-		   struct ax_msg *msg)
+int pim_host_reset_without(struct pim_host *h, struct pim_backend *b, unsigned int nr_dpus,
+			   uint64_t disabled, struct ax_msg *msg)
 {
-	*h = (struct pim_host) { .backend = b, .nr_dpus = nr_dpus, .mux = -1 };
+	*h = (struct pim_host) {
+		.backend = b, .nr_dpus = nr_dpus, .disabled = disabled, .mux = -1
+	};
 	if (!nr_dpus || nr_dpus > PIM_RANK_NR_DPUS)
 		return ax_fail(msg, "a rank has 1 to %d DPUs", PIM_RANK_NR_DPUS);
 	if (reset_interfaces(h, msg) || reset_dpus(h, msg) || set_groups(h, msg) ||
-	    run_internal_reset(h, msg) || pim_host_mux(h, 0, msg))
+	    pim_host_run(h, "reset", internal_reset, PIM_NR_THREADS, msg) ||
+	    pim_host_mux(h, 0, msg))
 		return -1;
 	if (h->decode_faults | h->collisions)
 		return ax_fail(msg, "%s: interfaces 0x%02x did not understand, 0x%02x collided",
 			       b->ops->name, h->decode_faults, h->collisions);
 	return 0;
+}
+
+int pim_host_reset(struct pim_host *h, struct pim_backend *b, unsigned int nr_dpus,
+		   struct ax_msg *msg)
+{
+	return pim_host_reset_without(h, b, nr_dpus, 0, msg);
 }
 
 /* --- running ------------------------------------------------------------------------------ */

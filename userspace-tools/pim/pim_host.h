@@ -22,6 +22,7 @@
 struct pim_host {
 	struct pim_backend *backend;
 	unsigned int nr_dpus;
+	uint64_t disabled;		/* of these, by index: out of order, kept out too */
 	uint32_t chip_id;
 	uint8_t colour;			/* of the next results, one bit an interface */
 	uint64_t structure[PIM_RANK_NR_CIS];	/* as sent last; 0: none */
@@ -34,6 +35,14 @@ struct pim_host {
 /* Take a rank into use: every check that the SDK makes on allocation. */
 int pim_host_reset(struct pim_host *h, struct pim_backend *b, unsigned int nr_dpus,
 		   struct ax_msg *msg);
+/* The same, where the DPUs in @disabled are out of order. */
+int pim_host_reset_without(struct pim_host *h, struct pim_backend *b, unsigned int nr_dpus,
+			   uint64_t disabled, struct ax_msg *msg);
+/*
+ * After a reset: clear IRAM, WRAM and registers of all DPUs in use by a program
+ * of their own. The first 2 KiB of their MRAM must be zero.
+ */
+int pim_host_scrub(struct pim_host *h, struct ax_msg *msg);
 int pim_host_load(struct pim_host *h, const struct pim_program *p, struct ax_msg *msg);
 /* Start thread 0 of all DPUs in use. */
 int pim_host_launch(struct pim_host *h, struct ax_msg *msg);
@@ -96,6 +105,11 @@ int pim_host_frame(struct pim_host *h, uint8_t mask, uint64_t structure, uint64_
 /* Select all DPUs in use, or one. */
 int pim_host_select(struct pim_host *h, int index, struct ax_msg *msg);
 uint8_t pim_host_mask(const struct pim_host *h);
+/* Interface @c's part of @h->disabled, one bit a DPU. */
+uint8_t pim_host_disabled(const struct pim_host *h, int c);
+/* Assemble @source, write it to IRAM from 0 on, start @threads of all in use, wait for the end. */
+int pim_host_run(struct pim_host *h, const char *what, const char *source, unsigned int threads,
+		 struct ax_msg *msg);
 /* Give MRAM to the DPUs (1) or the host (0). */
 int pim_host_mux(struct pim_host *h, int dpu, struct ax_msg *msg);
 

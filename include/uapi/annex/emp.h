@@ -57,6 +57,20 @@ enum emp_wipe {
 	EMP_WIPE_ZERO		= 2,
 };
 
+/**
+ * enum emp_redundancy - copies of what is on the tiers
+ * @EMP_REDUNDANCY_NONE: one
+ * @EMP_REDUNDANCY_MIRROR: two, on different devices; the second is written soon after
+ * @EMP_REDUNDANCY_MIRROR_SYNC: DRAM is freed only after both were written
+ * @EMP_REDUNDANCY_REPLICA: as the last, on two different memory donors
+ */
+enum emp_redundancy {
+	EMP_REDUNDANCY_NONE		= 0,
+	EMP_REDUNDANCY_MIRROR		= 1,
+	EMP_REDUNDANCY_MIRROR_SYNC	= 2,
+	EMP_REDUNDANCY_REPLICA		= 3,
+};
+
 /** enum emp_tier_type - kind of a tier */
 enum emp_tier_type {
 	EMP_TIER_BLOCK	= 1,	/* a block device, given by an open fd */
@@ -170,10 +184,12 @@ struct emp_tier_spec {
  * @tiers: user address of an array of struct emp_tier_spec, fastest first
  * @pin_limit: most bytes of DRAM under long-term pins, with EMP_F_PINNABLE only;
  *	0: default (see /sys/fs/emp/NAME/pin_limit)
+ * @redundancy: enum emp_redundancy
+ * @pad: must be 0
  *
  * Returns: fd (O_RDWR|O_CLOEXEC), or -1 with errno EPERM, EINVAL, E2BIG,
- * EEXIST name taken, ENOSPC the tiers do not hold the region (and neither
- * does its DRAM), EDOM @dram_limit below the minimum or
+ * EEXIST name taken, ENOSPC the tiers do not hold the region, twice with
+ * redundancy (and neither does its DRAM), EDOM @dram_limit below the minimum or
  * @pin_limit too near to it, ENOMEM, EFAULT, EMFILE, ENFILE, EINTR killed while it
  * waited for a teardown, or an error of a tier. Nothing is created on error.
  */
@@ -193,6 +209,8 @@ struct emp_create {
 	__u32 nr_tiers;
 	__u64 tiers;
 	__u64 pin_limit;
+	__u32 redundancy;
+	__u32 pad;
 };
 
 /**

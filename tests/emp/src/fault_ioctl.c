@@ -169,6 +169,8 @@ static void create_sizes(struct request *q)
 	CREATE("map_huge_small_block", EINVAL, q->c.map = EMP_MAP_HUGE);
 	CREATE("map_auto_small_block", 0, q->c.map = EMP_MAP_AUTO);
 	CREATE("wipe_unknown", EINVAL, q->c.wipe = 3);
+	CREATE("redundancy_unknown", EINVAL, q->c.redundancy = 4);
+	CREATE("padding", EINVAL, q->c.pad = 1);
 	CREATE("uid_none", EINVAL, q->c.uid = ~0u);
 	CREATE("gid_none", EINVAL, q->c.gid = ~0u);
 	CREATE("mode_sticky", EINVAL, q->c.mode = 01600);

@@ -278,6 +278,42 @@ static int act_coherent(char **argv)
 	return 0;
 }
 
+/* Small transfers, a DPU at a time, beside those of all. */
+static int act_small(char **argv)
+{
+	struct dpu_transfer t = { .offset = 512, .bytes = 24 };
+	uint8_t buf[24], all[64][24];
+
+	(void)argv;
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t dpu = 0; dpu < nr_dpus; dpu++) {
+			for (uint32_t at = 0; at < sizeof(buf); at++)
+				buf[at] = pattern(dpu, at, round);
+			EXPECT(!move(true, dpu, 512, buf, sizeof(buf)));
+		}
+		memset(all, 0, sizeof(all));
+		for (uint32_t dpu = 0; dpu < nr_dpus; dpu++)
+			t.ptr[dpu] = (uintptr_t)all[dpu];
+		if (round & 1)
+			EXPECT(!try(DPU_IOC_READ, &t));
+		for (uint32_t dpu = 0; dpu < nr_dpus && !(round & 1); dpu++)
+			EXPECT(!move(false, dpu, 512, all[dpu], sizeof(all[dpu])));
+		for (uint32_t dpu = 0; dpu < nr_dpus; dpu++) {
+			for (uint32_t at = 0; at < sizeof(buf); at++)
+				EXPECT(all[dpu][at] == pattern(dpu, at, round));
+		}
+	}
+	for (uint32_t at = 0; at < 4096; at += 8) {
+		memset(buf, (int)at / 8, 8);
+		EXPECT(!move(true, 3, 8192 + at, buf, 8));
+	}
+	for (uint32_t at = 0; at < 4096; at += 8) {
+		EXPECT(!move(false, 3, 8192 + at, buf, 8));
+		EXPECT(buf[0] == (uint8_t)(at / 8) && buf[7] == buf[0]);
+	}
+	return 0;
+}
+
 /* All of it written: MRAM of every DPU (SIZE each), what is kept per interface. */
 static int act_fill(char **argv)
 {
@@ -463,6 +499,7 @@ static const struct action {
 	{ "matrix", 0, act_matrix },
 	{ "transfer", 0, act_transfer },
 	{ "coherent", 0, act_coherent },
+	{ "small", 0, act_small },
 	{ "fill", 2, act_fill },		/* BYTES SEED */
 	{ "filled", 2, act_filled },		/* BYTES SEED */
 	{ "clean", 0, act_clean },
