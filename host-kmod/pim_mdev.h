@@ -68,5 +68,6 @@ extern const struct attribute_group *pim_vm_groups[];
 
 /* module parameters: pim_mdev_main.c */
 extern uint pim_mdev_queues;
+extern uint pim_mdev_poll_us;
 
 #endif

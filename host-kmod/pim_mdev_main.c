@@ -33,6 +33,21 @@ module_param_cb(queues, &pim_mdev_queues_ops, &pim_mdev_queues, 0644);
 __MODULE_PARM_TYPE(queues, "uint");
 MODULE_PARM_DESC(queues, "request queues, and threads, of a machine started later, 1..64 (default 4)");
 
+static int pim_mdev_set_poll_us(const char *text, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(text, kp, 0, 10000);
+}
+
+static const struct kernel_param_ops pim_mdev_poll_us_ops = {
+	.set	= pim_mdev_set_poll_us,
+	.get	= param_get_uint,
+};
+
+uint pim_mdev_poll_us = 50;
+module_param_cb(poll_us, &pim_mdev_poll_us_ops, &pim_mdev_poll_us, 0644);
+__MODULE_PARM_TYPE(poll_us, "uint");
+MODULE_PARM_DESC(poll_us, "microseconds that a queue's thread waits awake for more; 0: machines started later have no doorbell (0..10000, default 50)");
+
 static ushort pim_mdev_device_id = VIRTIO_PIM_ID;
 module_param_named(device_id, pim_mdev_device_id, ushort, 0444);
 MODULE_PARM_DESC(device_id, "virtio device id, 1..63 (default 63)");

@@ -12,7 +12,8 @@
  *
  * Notifications: while a thread is awake, the driver need not kick (with
  * EVENT_IDX, because the event index stays behind; else by a flag). Before it
- * sleeps, it asks for a kick and looks once more.
+ * sleeps, it asks for a kick and looks once more. It then also waits for a moment
+ * where that keeps the next kick cheap (vpci_bell.c).
  */
 #include <linux/kthread.h>
 #include <linux/sched/signal.h>
@@ -313,9 +314,15 @@ static int vpci_queue_loop(struct vpci_queue *q)
 	u16 index;
 
 	while (!err && !READ_ONCE(q->stop)) {
+		vpci_bell_poll(q);
+		if (!READ_ONCE(q->kicked))
+			vpci_bell_close(q);
+		if (!vpci_queue_awake(q))
+			vpci_rest(q->dev);
 		if (wait_event_interruptible(q->wait, vpci_queue_awake(q) || READ_ONCE(q->stop)))
 			break;
 		WRITE_ONCE(q->kicked, false);
+		smp_mb();	/* a kick from now on is seen, or its chain is */
 		if (!vpci_ask_kick(q, true))
 			return -EINVAL;
 		do {
@@ -341,6 +348,7 @@ static int vpci_queue_thread(void *data)
 	if (type->enter)
 		type->enter(q);
 	err = vpci_queue_loop(q);
+	vpci_rest(q->dev);
 	if (type->leave)
 		type->leave(q);
 	if (err && !READ_ONCE(q->stop)) {
@@ -387,10 +395,9 @@ void vpci_queue_stop(struct vpci_queue *q)
 	q->task = NULL;
 }
 
-/** vpci_queue_kick - from the driver */
-void vpci_queue_kick(struct vpci_queue *q)
+/** vpci_queue_wake - there may be something in the ring */
+void vpci_queue_wake(struct vpci_queue *q)
 {
-	atomic64_inc(&q->dev->kicks);
 	WRITE_ONCE(q->kicked, true);
 	wake_up(&q->wait);
 }

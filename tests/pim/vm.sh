@@ -230,12 +230,42 @@ parameters()
 	load_vms
 }
 
+# Notifications as memory, where the kernel can take a mapping away again. Requests
+# are answered; few notifications are exits, and none is without a doorbell.
+doorbell()
+{
+	local kicks
+
+	provide
+	vm_add vm0
+	if ! "$bin/vm" "$uuid" bell 1; then
+		[ "$(uname -r | cut -d. -f1-2)" = 6.1 ] || fail "no doorbell"
+		note "no doorbell on this kernel"
+		return
+	fi
+	vm ring "$(times 400)"
+	(cd "$mdevs/$uuid/stats" && grep . kicks* faults polls*) | sed 's/^/# /'
+	kicks=$(cat "$mdevs/$uuid/stats/kicks")
+	[ "$kicks" -ge "$(times 400)" ]
+	[ "$(cat "$mdevs/$uuid/stats/faults")" -gt 1 ]
+	[ "$(cat "$mdevs/$uuid/stats/kicks_trapped")" -lt $((kicks / 2)) ]
+	echo 10000 >/sys/module/pim_mdev/parameters/poll_us
+	vm ring "$(times 100)"
+	[ "$(cat "$mdevs/$uuid/stats/polls")" -gt 0 ]
+	echo 0 >/sys/module/pim_mdev/parameters/poll_us
+	vm bell 0
+	vm work
+	echo 50 >/sys/module/pim_mdev/parameters/poll_us
+	not quietly tee /sys/module/pim_mdev/parameters/poll_us <<<10001
+}
+
 t_run info action info
 t_run work action work
 t_run wrong action wrong
 t_run broken action broken
 t_run intx action intx
 t_run told told
+t_run doorbell doorbell
 t_run tool tool
 t_run clean clean
 t_run kept kept

@@ -39,7 +39,8 @@
 #define BAR_COMMON	0x0000
 #define BAR_ISR		0x0100
 #define BAR_DEVICE	0x0200
-#define BAR_NOTIFY	0x1000
+#define BAR_NOTIFY	0x4000
+#define NOTIFY_BYTES	0x1000		/* a queue */
 
 static int container, group, device;
 static uint8_t *memory;
@@ -47,6 +48,8 @@ static uint64_t config_at, bar_at;
 static int events[QUEUES + 1];
 static uint32_t nr_queues;
 static uint64_t features;
+static uint8_t *bells;		/* notifications as memory, or NULL: they are calls */
+static size_t bells_bytes;	/* that the device offers to map */
 
 struct queue {
 	struct vring ring;
@@ -107,6 +110,44 @@ static uint64_t region(uint32_t index)
 	return info.offset;
 }
 
+/* What of BAR 0 may be mapped. */
+static size_t mappable(void)
+{
+	struct {
+		struct vfio_region_info info;
+		struct vfio_region_info_cap_sparse_mmap cap;
+		struct vfio_region_sparse_mmap_area area;
+	} i = { .info.argsz = sizeof(i.info), .info.index = VFIO_PCI_BAR0_REGION_INDEX };
+
+	EXPECT(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &i));
+	if (!(i.info.flags & VFIO_REGION_INFO_FLAG_MMAP))
+		return 0;
+	EXPECT(i.info.argsz == sizeof(i) && !i.info.cap_offset);
+	EXPECT(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &i));
+	EXPECT(i.info.cap_offset == sizeof(i.info));
+	EXPECT(i.cap.header.id == VFIO_REGION_INFO_CAP_SPARSE_MMAP && !i.cap.header.next);
+	EXPECT(i.cap.nr_areas == 1 && i.area.offset == BAR_NOTIFY);
+	EXPECT(i.area.size && i.area.size % NOTIFY_BYTES == 0);
+	EXPECT(i.area.offset + i.area.size <= i.info.size);
+	return i.area.size;
+}
+
+static uint8_t *map_bells(size_t first, size_t bytes, int flags)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, device,
+		       bar_at + BAR_NOTIFY + first);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void notify(int i)
+{
+	if (bells)
+		*(volatile uint16_t *)(bells + i * NOTIFY_BYTES) = i;
+	else
+		put(bar_at + BAR_NOTIFY + i * NOTIFY_BYTES, i, 2);
+}
+
 static void attach(const char *uuid)
 {
 	char path[256], link[256];
@@ -130,6 +171,7 @@ static void attach(const char *uuid)
 	EXPECT(device >= 0);
 	config_at = region(VFIO_PCI_CONFIG_REGION_INDEX);
 	bar_at = region(VFIO_PCI_BAR0_REGION_INDEX);
+	bells_bytes = mappable();
 	for (int i = 0; i <= QUEUES; i++)
 		EXPECT((events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
 }
@@ -225,7 +267,7 @@ static void publish(int i, uint16_t head)
 	q->ring.avail->ring[q->avail++ % SIZE] = head;
 	__atomic_store_n(&q->ring.avail->idx, q->avail, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	put(bar_at + BAR_NOTIFY + 4 * i, i, 2);
+	notify(i);
 }
 
 /* Wait for an answer; false when there is none in @ms. */
@@ -604,6 +646,64 @@ static int act_intx(char **argv)
 	return 0;
 }
 
+/* Is there a doorbell? */
+static int act_bell(char **argv)
+{
+	printf("%zu bytes\n", bells_bytes);
+	return !!bells_bytes != !!atoi(argv[0]);
+}
+
+/*
+ * Notifications as memory: with pauses that are shorter and longer than a thread
+ * waits for the next one, and mappings that come and go. Each request is answered.
+ */
+static int act_ring(char **argv)
+{
+	unsigned int rounds = atoi(argv[0]);
+	uint64_t answer;
+
+	EXPECT(bells_bytes);
+	/* not more than there is, not other registers, not of our own */
+	EXPECT(!map_bells(0, bells_bytes + 4096, MAP_SHARED));
+	EXPECT(!map_bells(bells_bytes, 4096, MAP_SHARED));
+	EXPECT(!map_bells(-4096, 4096, MAP_SHARED));
+	EXPECT(!map_bells(0, 4096, MAP_PRIVATE));
+	bells = map_bells(0, bells_bytes, MAP_SHARED);
+	EXPECT(bells);
+	start(ALL_FEATURES);
+	nr_queues = GET(num_queues);
+	EXPECT(bells_bytes == nr_queues * NOTIFY_BYTES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	for (unsigned int i = 0; i < rounds; i++) {
+		if (i % 64 == 63) {
+			munmap(bells, bells_bytes);
+			bells = map_bells(0, bells_bytes, MAP_SHARED);
+			EXPECT(bells);
+		}
+		if (i % 100 == 99) {		/* and by a call, as QEMU does with INTA */
+			uint8_t *kept = bells;
+
+			bells = NULL;
+			EXPECT(commit(WORD(W_ECHO, i), &answer) == VIRTIO_PIM_S_OK);
+			bells = kept;
+		}
+		EXPECT(commit(WORD(W_ECHO, i), &answer) == VIRTIO_PIM_S_OK);
+		EXPECT(answer == ANSWER(~(uint64_t)i));
+		if (i % 3)
+			usleep(i % 7 * 100);
+	}
+	/* queues that do not exist, or are not served, ring in vain */
+	SET(device_status, 0);
+	memset(bells, 0, bells_bytes);
+	start(ALL_FEATURES);
+	memset(bells, 0, bells_bytes);
+	work();
+	munmap(bells, bells_bytes);
+	bells = NULL;
+	work();
+	return 0;
+}
+
 /* --- fuzzer ------------------------------------------------------------------------------- */
 
 static uint64_t state;
@@ -635,7 +735,7 @@ static void fuzz_register(void)
 	bool config = rnd() % 3 == 0;
 
 	memcpy(buf, &value, 8);
-	at = config ? config_at + rnd() % 260 : bar_at + rnd() % (rnd() % 2 ? 64 : 0x4008);
+	at = config ? config_at + rnd() % 260 : bar_at + rnd() % (rnd() % 2 ? 64 : 0x80008);
 	if (rnd() % 16 == 0)
 		at = odd();
 	if (rnd() % 2)
@@ -669,7 +769,7 @@ static void fuzz_ring(void)
 			.next = rnd() % 8 ? rnd() % SIZE : odd(),
 		};
 	}
-	put(bar_at + BAR_NOTIFY + 4 * (rnd() % QUEUES), rnd(), 2);
+	notify(rnd() % QUEUES);
 }
 
 /* A chain that is well-formed, with a request that may be anything. */
@@ -712,6 +812,8 @@ static int act_fuzz(char **argv)
 	unsigned int starts = 0;
 
 	state = strtoull(argv[0], NULL, 0) * 2654435761u + 88172645463325252ull;
+	if (bells_bytes && rnd() % 4)
+		bells = map_bells(0, bells_bytes, MAP_SHARED);
 	for (uint32_t n = 0; n < calls; n++) {
 		/* Whatever happened: it works after a reset. */
 		if (n % 400 == 0 ||
@@ -760,6 +862,8 @@ static const struct {
 	{ "wrong", 0, act_wrong },
 	{ "broken", 0, act_broken },
 	{ "intx", 0, act_intx },
+	{ "bell", 1, act_bell },		/* 0|1 */
+	{ "ring", 1, act_ring },		/* ROUNDS */
 	{ "hold", 0, act_hold },
 	{ "kept", 0, act_kept },
 	{ "open", 1, act_open },		/* STATUS */
