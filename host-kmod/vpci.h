@@ -26,6 +26,7 @@
 #ifndef VPCI_H
 #define VPCI_H
 
+#include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
@@ -138,9 +139,11 @@ struct vpci_queue {
 	struct task_struct *task;	/* with a reference, or NULL; dev->lock */
 	bool stop;
 	bool kicked;
+	bool fail;			/* a test: as if the ring made no sense */
 	wait_queue_head_t wait;		/* stop, kicked */
 	struct page *bell;		/* from open to close, or NULL */
 	bool bell_mapped;		/* vpci_bell.c has the rules */
+	bool bell_due;			/* it was by a write, which is still to come */
 
 	/* The thread's. */
 	bool event_idx;
@@ -149,6 +152,9 @@ struct vpci_queue {
 	u16 seen_avail;		/* the driver's index, when it was last looked at */
 	u16 next_used;		/* elements put into the used ring so far */
 	u16 signalled;		/* next_used when an interrupt was last thought of */
+	bool landing;		/* waits for that write */
+	bool bell_pays;		/* wait for the next notification before sleeping */
+	ktime_t idle_since;	/* when the ring was last empty */
 	__le16 used_flags;
 	__le32 used_first;	/* the id in the first element of the used ring */
 	struct vring_desc *table;	/* size_max elements */
@@ -228,6 +234,7 @@ void vpci_reset(struct vpci_dev *dev);
 int vpci_queue_start(struct vpci_queue *q);
 void vpci_queue_stop(struct vpci_queue *q);
 void vpci_queue_wake(struct vpci_queue *q);
+int vpci_queue_fail(struct vpci_dev *dev, u32 index);
 
 /**
  * vpci_chain_read - the next bytes of the readable part
@@ -244,6 +251,7 @@ int vpci_bell_create(struct vpci_dev *dev);
 void vpci_bell_destroy(struct vpci_dev *dev);
 int vpci_bell_mmap(struct vpci_dev *dev, struct vm_area_struct *vma);
 void vpci_bell_poll(struct vpci_queue *q);
+void vpci_bell_answer(struct vpci_queue *q);
 void vpci_bell_close(struct vpci_queue *q);
 
 /* vpci_irq.c */

@@ -13,8 +13,8 @@
  *			without the VMM: vpci_bell_fault() maps the page and wakes
  *			the thread.
  *
- * A thread whose ring is empty goes on looking for poll_us. Then it takes the page
- * away and sleeps. Two things keep a notification from getting lost:
+ * A thread whose ring is empty goes on looking, for up to poll_us. Then it takes the
+ * page away and sleeps. Two things keep a notification from getting lost:
  *  - the fault maps the page first, says so then, and wakes the thread last;
  *  - the thread first forgets that the page is mapped, then takes it away, then
  *    looks at it for the last time.
@@ -27,7 +27,7 @@
  * page, or not always (QEMU with INTA).
  */
 #include <linux/gfp.h>
-#include <linux/hrtimer.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/sched/stat.h>
@@ -52,39 +52,56 @@ static bool vpci_bell_rung(struct vpci_queue *q)
 
 	if (READ_ONCE(*word) == VPCI_BELL_SILENT)
 		return false;
+	WRITE_ONCE(q->bell_due, false);
 	xchg(word, VPCI_BELL_SILENT);	/* a barrier: the rings are looked at after this */
 	atomic64_inc(&q->dev->kicks);
 	WRITE_ONCE(q->kicked, true);
 	return true;
 }
 
-/** vpci_bell_poll - the ring is empty: wait for the next notification where that is cheap */
+/**
+ * vpci_bell_poll - the ring is empty: wait for the next notification where that pays
+ *
+ * It does when the last one came in time, whether it was waited for or not. And
+ * what woke the thread by a fault is a write that is still to come: it would find
+ * the page gone again.
+ */
 void vpci_bell_poll(struct vpci_queue *q)
 {
-	u32 us = READ_ONCE(*q->dev->type->poll_us);
-	ktime_t now, end;
+	ktime_t now = ktime_get(), end;
 
-	if (READ_ONCE(q->kicked) || !READ_ONCE(q->bell_mapped) || !us)
+	if (READ_ONCE(q->kicked))
 		return;
-	now = ktime_get();
-	end = ktime_add_us(now, us);
+	q->landing = READ_ONCE(q->bell_due);
+	if (!q->landing)
+		q->idle_since = now;
+	if (!READ_ONCE(q->bell_mapped) || !(q->bell_pays || q->landing))
+		return;
+	end = ktime_add_us(now, READ_ONCE(*q->dev->type->poll_us));
 	atomic64_inc(&q->dev->polls);
 	while (!vpci_bell_rung(q)) {
 		if (READ_ONCE(q->kicked) || READ_ONCE(q->stop))
 			return;
-		if (!ktime_before(now, end)) {
+		if (!ktime_before(ktime_get(), end)) {
 			atomic64_inc(&q->dev->polls_empty);
 			return;
 		}
-		/* Who notifies may need this processor for it. */
+		/* Who notifies may need this processor for it, and nobody can tell us. */
 		if (single_task_running() && !need_resched())
 			cpu_relax();
-		else if (wait_event_interruptible_hrtimeout(q->wait, READ_ONCE(q->kicked) ||
-							    READ_ONCE(q->stop),
-							    ktime_sub(end, now)) == -ERESTARTSYS)
-			return;
-		now = ktime_get();
+		else
+			yield();
 	}
+}
+
+/** vpci_bell_answer - there is a notification, however it came */
+void vpci_bell_answer(struct vpci_queue *q)
+{
+	u32 us = READ_ONCE(*q->dev->type->poll_us);
+
+	if (!q->landing)
+		q->bell_pays = ktime_before(ktime_get(), ktime_add_us(q->idle_since, us));
+	q->landing = false;
 }
 
 /** vpci_bell_close - from now on a notification wakes the thread; one before is in q->kicked */
@@ -93,6 +110,7 @@ void vpci_bell_close(struct vpci_queue *q)
 	if (!READ_ONCE(q->bell_mapped))
 		return;
 	WRITE_ONCE(q->bell_mapped, false);
+	WRITE_ONCE(q->bell_due, false);
 	smp_mb();	/* pairs with the one of vpci_bell_fault() */
 	unmap_mapping_range(annex_vfio_mapping(&q->dev->vdev),
 			    VPCI_BAR_NOTIFY + (loff_t)q->index * VPCI_NOTIFY_BYTES,
@@ -116,6 +134,7 @@ static vm_fault_t vpci_bell_fault(struct vm_fault *vmf)
 		return vmf_error(err);
 	smp_mb();	/* the page is there before anyone hears so */
 	WRITE_ONCE(q->bell_mapped, true);
+	WRITE_ONCE(q->bell_due, true);
 	atomic64_inc(&dev->faults);
 	vpci_queue_wake(q);
 	return VM_FAULT_NOPAGE;

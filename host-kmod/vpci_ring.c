@@ -16,6 +16,7 @@
  * where that keeps the next kick cheap (vpci_bell.c).
  */
 #include <linux/kthread.h>
+#include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -268,6 +269,8 @@ static int vpci_ring_next(struct vpci_queue *q, struct vpci_chain *c)
 {
 	__le16 head;
 
+	if (READ_ONCE(q->fail))
+		return -EINVAL;
 	if (q->seen_avail == q->next_avail) {
 		if (!vpci_avail_index(q, &q->seen_avail) ||
 		    (u16)(q->seen_avail - q->next_avail) > q->size)
@@ -321,6 +324,7 @@ static int vpci_queue_loop(struct vpci_queue *q)
 			vpci_rest(q->dev);
 		if (wait_event_interruptible(q->wait, vpci_queue_awake(q) || READ_ONCE(q->stop)))
 			break;
+		vpci_bell_answer(q);
 		WRITE_ONCE(q->kicked, false);
 		smp_mb();	/* a kick from now on is seen, or its chain is */
 		if (!vpci_ask_kick(q, true))
@@ -365,6 +369,7 @@ int vpci_queue_start(struct vpci_queue *q)
 	struct task_struct *task;
 
 	q->stop = false;
+	q->fail = false;
 	q->kicked = true;	/* there may be something already */
 	q->next_avail = 0;
 	q->seen_avail = 0;
@@ -393,6 +398,25 @@ void vpci_queue_stop(struct vpci_queue *q)
 	kthread_stop(q->task);
 	put_task_struct(q->task);
 	q->task = NULL;
+}
+
+/** vpci_queue_fail - for tests: the queue breaks; -ENXIO if it is not served */
+int vpci_queue_fail(struct vpci_dev *dev, u32 index)
+{
+	struct vpci_queue *q;
+	int err = -ENXIO;
+
+	mutex_lock(&dev->lock);
+	if (dev->opened && index < dev->nr_queues) {
+		q = &dev->queues[array_index_nospec(index, dev->nr_queues)];
+		if (q->task) {
+			WRITE_ONCE(q->fail, true);
+			vpci_queue_wake(q);
+			err = 0;
+		}
+	}
+	mutex_unlock(&dev->lock);
+	return err;
 }
 
 /** vpci_queue_wake - there may be something in the ring */

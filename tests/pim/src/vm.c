@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -58,6 +59,10 @@ struct queue {
 };
 
 static struct queue queues[QUEUES];
+static uint32_t place;		/* where the rings are, of several places */
+
+#define RINGS	0x10000u	/* bytes of a queue's */
+#define PLACES	4
 
 static void expect(bool ok, const char *what, int line)
 {
@@ -196,8 +201,8 @@ static void setup_queue(int i)
 	struct queue *q = &queues[i];
 
 	memset(q, 0, sizeof(*q));
-	q->at = 0x10000u * (i + 1);
-	memset(memory + q->at, 0, 0x10000);
+	q->at = RINGS * (i + 1 + place * (QUEUES + 1));
+	memset(memory + q->at, 0, RINGS);
 	vring_init(&q->ring, SIZE, memory + q->at, 4096);
 	SET(queue_select, i);
 	EXPECT(GET(queue_size) >= SIZE);
@@ -339,19 +344,9 @@ static int control(uint32_t type, uint32_t rank)
 	return request(0, 16, 1, 4096);
 }
 
-static int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes, uint32_t piece)
+static int commit_to(uint32_t rank, uint64_t word, uint64_t *answer)
 {
-	struct virtio_pim_xfer *x = (void *)(header(write ? VIRTIO_PIM_T_WRITE : VIRTIO_PIM_T_READ,
-						    0) + 1);
-	uint32_t total = bytes * __builtin_popcountll(mask);
-
-	*x = (struct virtio_pim_xfer) { .mask = mask, .offset = offset, .bytes = bytes };
-	return request(1, 32 + (write ? total : 0), 1 + (write ? 0 : total), piece);
-}
-
-static int commit(uint64_t word, uint64_t *answer)
-{
-	uint64_t *words = (void *)(header(VIRTIO_PIM_T_COMMIT, 0) + 1);
+	uint64_t *words = (void *)(header(VIRTIO_PIM_T_COMMIT, rank) + 1);
 	int status;
 
 	memset(words, 0, 64);
@@ -360,6 +355,27 @@ static int commit(uint64_t word, uint64_t *answer)
 	if (answer)
 		memcpy(answer, memory + DATA + (2 << 20), 8);
 	return status;
+}
+
+static int commit(uint64_t word, uint64_t *answer)
+{
+	return commit_to(0, word, answer);
+}
+
+static int transfer_of(uint32_t rank, bool write, uint64_t mask, uint32_t offset, uint32_t bytes,
+		       uint32_t piece)
+{
+	struct virtio_pim_xfer *x = (void *)(header(write ? VIRTIO_PIM_T_WRITE : VIRTIO_PIM_T_READ,
+						    rank) + 1);
+	uint32_t total = bytes * __builtin_popcountll(mask);
+
+	*x = (struct virtio_pim_xfer) { .mask = mask, .offset = offset, .bytes = bytes };
+	return request(1, 32 + (write ? total : 0), 1 + (write ? 0 : total), piece);
+}
+
+static int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes, uint32_t piece)
+{
+	return transfer_of(0, write, mask, offset, bytes, piece);
 }
 
 /* --- actions -------------------------------------------------------------------------- */
@@ -457,6 +473,23 @@ static int act_wrong(char **argv)
 	publish(1, 0);
 	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_FAULT);
 	EXPECT(commit(WORD(W_ECHO, 6), &answer) == VIRTIO_PIM_S_OK && answer == ANSWER(~6));
+	/* parts that are longer than the memory is: what is used of them counts */
+	header(VIRTIO_PIM_T_READ, 0);
+	*x = (struct virtio_pim_xfer) { .mask = 1, .bytes = 64 };
+	describe(&queues[1].ring.desc[0], DATA, 0xffffffff, VRING_DESC_F_NEXT, 1);
+	describe(&queues[1].ring.desc[1], DATA + 8192, 0xffffffff, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2);
+	describe(&queues[1].ring.desc[2], DATA + 64, 1, VRING_DESC_F_WRITE, 0);
+	publish(1, 0);
+	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_OK);
+	x->bytes = 1 << 19;
+	describe(&queues[1].ring.desc[1], MEMORY - 4096, 0xffffffff, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2);
+	publish(1, 0);
+	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_FAULT);
+	header(VIRTIO_PIM_T_COMMIT, 0);
+	describe(&queues[1].ring.desc[1], DATA + 8192, 0xffffffff, VRING_DESC_F_NEXT, 2);
+	publish(1, 0);
+	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_INVAL);
+	EXPECT(commit(WORD(W_ECHO, 7), &answer) == VIRTIO_PIM_S_OK && answer == ANSWER(~7));
 	return 0;
 }
 
@@ -489,6 +522,11 @@ static int act_broken(char **argv)
 	      describe(d + 1, DATA, 16, 0, 0));				/* read behind write */
 	BREAK(describe(d, MEMORY, 16, VRING_DESC_F_WRITE, 0));		/* status nowhere */
 	BREAK(describe(d, -BASE - 8, 16, VRING_DESC_F_WRITE, 0));	/* around the end */
+	BREAK(describe(d, DATA, 0xffffffff, VRING_DESC_F_WRITE, 0));	/* status nowhere */
+	BREAK(describe(d, DATA, 16, VRING_DESC_F_NEXT, 1),
+	      describe(d + 1, DATA, 16, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2),
+	      describe(d + 2, DATA, 16, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1));
+	BREAK(describe(d, DATA, 0xfffffff0, VRING_DESC_F_INDIRECT, 0));
 	BREAK(describe(d, DATA, 0, VRING_DESC_F_INDIRECT, 0));
 	BREAK(describe(d, DATA, 17, VRING_DESC_F_INDIRECT, 0));
 	BREAK(describe(d, DATA, 16 * (SIZE + 1), VRING_DESC_F_INDIRECT, 0));
@@ -704,6 +742,203 @@ static int act_ring(char **argv)
 	return 0;
 }
 
+/* A register in all widths, also across its end, with what nobody writes. */
+static void hammer(uint64_t at)
+{
+	static const uint64_t values[] = { 0, ~0ull, 0x5a5a5a5a5a5a5a5aull };
+	static const size_t widths[] = { 1, 2, 4, 8, 3 };
+	uint64_t value;
+
+	for (size_t w = 0; w < 5; w++) {
+		for (size_t v = 0; v < 3; v++)
+			(void)!pwrite(device, &values[v], widths[w], at);
+		(void)!pread(device, &value, widths[w], at);
+	}
+}
+
+/*
+ * All of configuration space and of what is in BAR 0, byte by byte: what cannot be
+ * written stays as it was, and the device works afterwards.
+ */
+static int act_registers(char **argv)
+{
+	static const struct { uint32_t from, to; } parts[] = {
+		{ BAR_COMMON, 0x400 }, { 0xff8, 0x1008 }, { 0x2000, 0x2440 }, { 0x2ff0, 0x3020 },
+		{ 0x3ff0, 0x4010 }, { 0x7fff0, 0x80010 },
+	};
+	uint8_t before[256], after[256];
+	unsigned int calls = 0;
+
+	(void)argv;
+	start(ALL_FEATURES);
+	EXPECT(pread(device, before, 256, config_at) == 256);
+	for (uint32_t at = 0; at < 260; at++, calls += 20) {
+		hammer(config_at + at);
+		EXPECT(pread(device, after, 256, config_at) == 256);
+		EXPECT(!memcmp(before, after, 4) && !memcmp(before + 6, after + 6, 6));
+		EXPECT(!memcmp(before + 0x2c, after + 0x2c, 16));
+		EXPECT(!memcmp(before + 0x3d, after + 0x3d, 0x84 + 2 - 0x3d));
+		EXPECT(!memcmp(before + 0x88, after + 0x88, 256 - 0x88));
+	}
+	EXPECT(pwrite(device, before, 256, config_at) == 256);
+	EXPECT(pread(device, after, 256, config_at) == 256);
+	EXPECT(!memcmp(before, after, 256));
+	for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
+		for (uint32_t at = parts[p].from; at < parts[p].to; at++, calls += 20)
+			hammer(bar_at + at);
+	}
+	for (uint32_t i = 0; i < 65; i++, calls += 20)
+		hammer(bar_at + BAR_NOTIFY + i * NOTIFY_BYTES);
+	/* the table and the pending bits are the VMM's: nothing is stored here */
+	EXPECT(!get(bar_at + 0x2000, 8) && !get(bar_at + 0x3000, 8));
+	SET(device_status, 0);
+	for (uint32_t v = nr_queues + 1; v < 0x10000; v = v * 2 + 1) {
+		SET(msix_config, v);
+		EXPECT(GET(msix_config) == 0xffff);
+	}
+	start(ALL_FEATURES);
+	work();
+	printf("%u calls\n", calls);
+	return 0;
+}
+
+static bool moving;
+
+/* What a driver must not do while a queue is in use: all of it is ignored. */
+static void *mover(void *arg)
+{
+	unsigned int *calls = arg;
+
+	while (__atomic_load_n(&moving, __ATOMIC_RELAXED)) {
+		SET(queue_select, 1);
+		SET(queue_desc_lo, BASE + DATA);
+		SET(queue_avail_lo, BASE + DATA + 0x4000);
+		SET(queue_used_lo, BASE + DATA + 0x8000);
+		SET(queue_size, 2);
+		SET(queue_enable, 0);
+		SET(queue_enable, 1);
+		++*calls;
+	}
+	return NULL;
+}
+
+/* Rings that move, while they are in use and by way of a reset: the old place is left alone. */
+static int act_move(char **argv)
+{
+	unsigned int rounds = atoi(argv[0]), calls = 0;
+	uint8_t *old;
+	pthread_t thread;
+	uint64_t answer;
+
+	for (unsigned int i = 0; i < rounds; i++) {
+		place = i % PLACES;
+		start(ALL_FEATURES);
+		old = memory + RINGS * (1 + (i + PLACES - 1) % PLACES * (QUEUES + 1));
+		memset(old, 0x5a, QUEUES * RINGS);
+		EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+		moving = true;
+		EXPECT(!pthread_create(&thread, NULL, mover, &calls));
+		for (unsigned int n = 0; n < 20; n++) {
+			EXPECT(commit(WORD(W_ECHO, n), &answer) == VIRTIO_PIM_S_OK);
+			EXPECT(answer == ANSWER(~(uint64_t)n));
+		}
+		__atomic_store_n(&moving, false, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+		SET(queue_select, 1);
+		EXPECT(GET(queue_desc_lo) == BASE + queues[1].at && GET(queue_size) == SIZE);
+		EXPECT(!(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET));
+		for (size_t n = 0; n < QUEUES * RINGS; n++)
+			EXPECT(old[n] == 0x5a);
+	}
+	place = 0;
+	printf("%u rounds, %u moves\n", rounds, calls);
+	return 0;
+}
+
+/* All ranks of the device at once, each with contents of its own. */
+static int act_many(char **argv)
+{
+	uint32_t n = atoi(argv[0]), *in = (void *)(memory + DATA + 32);
+	uint32_t *out = (void *)(memory + DATA + (2 << 20));
+	uint64_t answer;
+
+	start(ALL_FEATURES);
+	EXPECT(get(bar_at + BAR_DEVICE, 4) == n);
+	for (uint32_t i = 0; i < n; i++)
+		EXPECT(control(VIRTIO_PIM_T_OPEN, i) == VIRTIO_PIM_S_OK);
+	for (uint32_t i = 0; i < n; i++) {
+		for (uint32_t w = 0; w < 2048; w++)
+			in[w] = i << 16 | w;
+		EXPECT(transfer_of(i, true, 0x81, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
+		EXPECT(commit_to(i, WORD(W_ECHO, i), &answer) == VIRTIO_PIM_S_OK);
+		EXPECT(answer == ANSWER(~(uint64_t)i));
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		EXPECT(transfer_of(i, false, 0x81, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
+		for (uint32_t w = 0; w < 2048; w++)
+			EXPECT(out[w] == (i << 16 | w));
+	}
+	EXPECT(control(VIRTIO_PIM_T_OPEN, n) == VIRTIO_PIM_S_INVAL);
+	printf("all open\n");
+	fflush(stdout);
+	if (argv[1] && !strcmp(argv[1], "hold"))
+		pause();
+	for (uint32_t i = 0; i < n; i++)
+		EXPECT(control(VIRTIO_PIM_T_CLOSE, i) == VIRTIO_PIM_S_OK);
+	return 0;
+}
+
+/* Used rightly, again and again, until a line comes. */
+static int act_beside(char **argv)
+{
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+	unsigned int rounds = 0;
+
+	(void)argv;
+	start(ALL_FEATURES);
+	printf("working\n");
+	fflush(stdout);
+	for (; poll(&p, 1, 0) <= 0; rounds++)
+		work();
+	EXPECT(!(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET));
+	printf("%u rounds\n", rounds);
+	return 0;
+}
+
+/* Get into a state, say so, and stay there. */
+static int act_state(char **argv)
+{
+	start(ALL_FEATURES);
+	if (bells_bytes)
+		bells = map_bells(0, bells_bytes, MAP_SHARED);
+	if (!strcmp(argv[0], "opening")) {
+		printf("opening\n");
+		fflush(stdout);
+		control(VIRTIO_PIM_T_OPEN, 0);
+		pause();
+	}
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	if (!strcmp(argv[0], "stuck")) {
+		memset(header(VIRTIO_PIM_T_COMMIT, 0) + 1, 0, 64);
+		*(uint64_t *)(header(VIRTIO_PIM_T_COMMIT, 0) + 1) = WORD(W_HANG, 0);
+		describe(&queues[1].ring.desc[0], DATA, 80, VRING_DESC_F_NEXT, 1);
+		describe(&queues[1].ring.desc[1], DATA + (2 << 20), 65, VRING_DESC_F_WRITE, 0);
+		publish(1, 0);
+		EXPECT(!answered(1, 100));
+	} else if (!strcmp(argv[0], "broken")) {
+		describe(queues[1].ring.desc, DATA, 16, 0, 0);
+		publish(1, 0);
+		while (!(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET))
+			usleep(1000);
+	}
+	printf("%s\n", argv[0]);
+	fflush(stdout);
+	while (!strcmp(argv[0], "busy"))
+		transfer(rand() % 2, 0xff, 0, 65536, 16384);
+	pause();
+	return 0;
+}
+
 /* --- fuzzer ------------------------------------------------------------------------------- */
 
 static uint64_t state;
@@ -864,6 +1099,11 @@ static const struct {
 	{ "intx", 0, act_intx },
 	{ "bell", 1, act_bell },		/* 0|1 */
 	{ "ring", 1, act_ring },		/* ROUNDS */
+	{ "registers", 0, act_registers },
+	{ "move", 1, act_move },		/* ROUNDS */
+	{ "many", 1, act_many },		/* RANKS [hold] */
+	{ "beside", 0, act_beside },
+	{ "state", 1, act_state },		/* idle|opening|stuck|broken|busy */
 	{ "hold", 0, act_hold },
 	{ "kept", 0, act_kept },
 	{ "open", 1, act_open },		/* STATUS */
