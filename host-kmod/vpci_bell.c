@@ -162,10 +162,11 @@ int vpci_bell_mmap(struct vpci_dev *dev, struct vm_area_struct *vma)
 /** vpci_bell_create - when the device is opened: does it offer that? 0, -ENOMEM */
 int vpci_bell_create(struct vpci_dev *dev)
 {
+	const u32 page = PAGE_SIZE;
 	u32 i;
 
 	lockdep_assert_held(&dev->lock);
-	dev->bell = PAGE_SIZE == VPCI_NOTIFY_BYTES && READ_ONCE(*dev->type->poll_us) &&
+	dev->bell = page == VPCI_NOTIFY_BYTES && READ_ONCE(*dev->type->poll_us) &&
 		    annex_vfio_mapping(&dev->vdev);
 	for (i = 0; i < dev->nr_queues && dev->bell; i++) {
 		struct vpci_queue *q = &dev->queues[i];

@@ -212,7 +212,7 @@ provider_dies()
 	guest_wait vm0
 }
 
-# A queue of the device breaks, an idle one too: open files answer EIO, and nothing
+# A queue of the device breaks, the control queue too: open files answer EIO, and nothing
 # opens, until the driver is bound anew. The rank is given back at once.
 needs_reset()
 {
@@ -220,7 +220,7 @@ needs_reset()
 
 	provide
 	vm_add vm0
-	guest_start vm0 "for q in 1 0 3; do
+	guest_start vm0 "for q in 1 0; do
 			rank /dev/dpu_rank0 until EIO || exit 1
 			rank /dev/dpu_rank0 open && exit 2
 			echo \$q broken; read x
@@ -229,7 +229,7 @@ needs_reset()
 			rank /dev/dpu_rank0 clean || exit 3
 		done
 		dmesg | grep -c 'the device has failed'"
-	for queue in 1 0 3; do
+	for queue in 1 0; do
 		guest_reaches_times vm0 working $((n + 1))
 		become 0 leased
 		echo "$queue" >"/sys/kernel/debug/pim_mdev/$uuid/fail_queue"
@@ -241,8 +241,28 @@ needs_reset()
 		guest_go vm0
 	done
 	guest_wait vm0
-	guest_said vm0 '^3'
+	guest_said vm0 '^2'
 	not tee "/sys/kernel/debug/pim_mdev/$uuid/fail_queue" <<<1
+}
+
+# 32 ranks of one guest, all open at once.
+many()
+{
+	local i
+
+	provide --ranks 32 --mram $((64 << 10))
+	vm_add vm0 --ranks 32
+	guest_start vm0 "mkfifo hold; for i in \$(seq 0 31); do
+			rank /dev/dpu_rank\$i fill 4096 \$i && rank /dev/dpu_rank\$i clean || exit 1
+		done
+		for i in \$(seq 0 31); do rank /dev/dpu_rank\$i hold <>hold & done; read x"
+	guest_reaches_times vm0 holding 32
+	[ "$(tr ' ' '\n' <"$mdevs/$uuid/leases" | sort -n | uniq | grep -c '[0-9]')" = 32 ]
+	guest_go vm0
+	guest_wait vm0
+	for ((i = 0; i < 32; i++)); do
+		become "$i" free
+	done
 }
 
 # The guest sleeps and wakes: who had the rank open gets EIO, who opens it then has one.
@@ -251,11 +271,9 @@ sleeps()
 	provide
 	vm_add vm0
 	guest_start vm0 "rank /dev/dpu_rank0 until EIO & p=\$!
-		mkfifo hold; rank /dev/dpu_rank0 hold <>hold & h=\$!; sleep 1
-		echo devices >/sys/power/pm_test || exit 1
+		sleep 1; echo devices >/sys/power/pm_test || exit 1
 		echo freeze >/sys/power/state || exit 2
 		wait \$p || exit 3; echo woke
-		kill \$h; wait \$h
 		rank /dev/dpu_rank0 clean || exit 4
 		rank /dev/dpu_rank0 transfer || exit 5"
 	guest_wait vm0
@@ -296,5 +314,6 @@ t_run two-guests two_guests
 t_run provider-dies provider_dies
 t_run needs-reset needs_reset
 t_run sleeps sleeps
+t_run many many
 t_run doorbell doorbell
 t_end

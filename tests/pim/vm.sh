@@ -384,7 +384,7 @@ t_run stuck-reset stuck reset
 t_run stuck-device-reset stuck device-reset
 t_run stuck-close stuck close
 t_run registers registers
-t_run move action move "$(times 8)"
+t_run move action move "$(times 4)"
 t_run many many
 t_run killed killed
 t_run killed-in killed_in
