@@ -154,7 +154,8 @@ struct vpci_queue {
 	u16 signalled;		/* next_used when an interrupt was last thought of */
 	bool landing;		/* waits for that write */
 	bool bell_pays;		/* wait for the next notification before sleeping */
-	ktime_t idle_since;	/* when the ring was last empty */
+	ktime_t idle_since;	/* when the ring became empty, with next_avail at this: */
+	u16 idle_avail;
 	__le16 used_flags;
 	__le32 used_first;	/* the id in the first element of the used ring */
 	struct vring_desc *table;	/* size_max elements */

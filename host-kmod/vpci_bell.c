@@ -62,9 +62,10 @@ static bool vpci_bell_rung(struct vpci_queue *q)
 /**
  * vpci_bell_poll - the ring is empty: wait for the next notification where that pays
  *
- * It does when the last one came in time, whether it was waited for or not. And
- * what woke the thread by a fault is a write that is still to come: it would find
- * the page gone again.
+ * It does when the last one came in time, whether it was waited for or not; the
+ * time begins when the last chain was done, so who notifies of nothing gains nothing.
+ * And what woke the thread by a fault is a write that is still to come: it would
+ * find the page gone again.
  */
 void vpci_bell_poll(struct vpci_queue *q)
 {
@@ -73,11 +74,14 @@ void vpci_bell_poll(struct vpci_queue *q)
 	if (READ_ONCE(q->kicked))
 		return;
 	q->landing = READ_ONCE(q->bell_due);
-	if (!q->landing)
+	if (q->idle_avail != q->next_avail) {
+		q->idle_avail = q->next_avail;
 		q->idle_since = now;
+	}
 	if (!READ_ONCE(q->bell_mapped) || !(q->bell_pays || q->landing))
 		return;
-	end = ktime_add_us(now, READ_ONCE(*q->dev->type->poll_us));
+	end = ktime_add_us(q->landing ? now : q->idle_since,
+			   READ_ONCE(*q->dev->type->poll_us));
 	atomic64_inc(&q->dev->polls);
 	while (!vpci_bell_rung(q)) {
 		if (READ_ONCE(q->kicked) || READ_ONCE(q->stop))
