@@ -59,8 +59,8 @@ static bool vpci_bell_rung(struct vpci_queue *q)
 	return true;
 }
 
-/**
- * vpci_bell_poll - the ring is empty: wait for the next notification where that pays
+/*
+ * The ring is empty: wait for the next notification where that pays.
  *
  * It does when the last one came in time, whether it was waited for or not; the
  * time begins when the last chain was done, so who notifies of nothing gains nothing.
