@@ -25,6 +25,7 @@
 
 #include "../include/uapi/annex/virtio_pim.h"
 
+struct dentry;
 struct mem_cgroup;
 
 struct pim_vm_slot {
@@ -36,6 +37,7 @@ struct pim_vm_slot {
 struct pim_vm {
 	struct vpci_dev core;		/* the first */
 	struct list_head list;		/* pim_vms */
+	struct dentry *debug;		/* its folder in debugfs */
 	char name[PIM_NAME_LEN];	/* pim_vms_lock, and core.lock to change it */
 	u32 nr_ranks;
 
@@ -68,5 +70,6 @@ extern const struct attribute_group *pim_vm_groups[];
 
 /* module parameters: pim_mdev_main.c */
 extern uint pim_mdev_queues;
+extern uint pim_mdev_poll_us;
 
 #endif

@@ -144,6 +144,10 @@ static ssize_t _name##_show(struct device *dev, struct device_attribute *attr, c
 static DEVICE_ATTR_RO(_name)
 
 PIM_VM_STAT(kicks, atomic64_read(&vm->core.kicks));
+PIM_VM_STAT(kicks_trapped, atomic64_read(&vm->core.kicks_trapped));
+PIM_VM_STAT(faults, atomic64_read(&vm->core.faults));
+PIM_VM_STAT(polls, atomic64_read(&vm->core.polls));
+PIM_VM_STAT(polls_empty, atomic64_read(&vm->core.polls_empty));
 PIM_VM_STAT(requests, atomic64_read(&vm->core.requests));
 PIM_VM_STAT(interrupts, atomic64_read(&vm->core.interrupts));
 PIM_VM_STAT(broken, atomic64_read(&vm->core.broken));
@@ -157,6 +161,10 @@ PIM_VM_STAT(errors, atomic64_read(&vm->errors));
 
 static struct attribute *pim_vm_stats[] = {
 	&dev_attr_kicks.attr,
+	&dev_attr_kicks_trapped.attr,
+	&dev_attr_faults.attr,
+	&dev_attr_polls.attr,
+	&dev_attr_polls_empty.attr,
 	&dev_attr_requests.attr,
 	&dev_attr_interrupts.attr,
 	&dev_attr_broken.attr,
