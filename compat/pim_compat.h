@@ -11,6 +11,7 @@
 #include <linux/device.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/version.h>
 
@@ -42,6 +43,16 @@ static inline void annex_pim_vm_flags_set(struct vm_area_struct *vma, unsigned l
 	vm_flags_set(vma, flags);
 #else
 	vma->vm_flags |= flags;
+#endif
+}
+
+/* mem_cgroup_tryget(), which not every kernel has. */
+static inline bool annex_memcg_tryget(struct mem_cgroup *memcg)
+{
+#ifdef CONFIG_MEMCG
+	return !memcg || css_tryget(&memcg->css);
+#else
+	return true;
 #endif
 }
 

@@ -660,14 +660,14 @@ static void emp_rate_charge(struct emp_copies *c, u64 bytes)
 	spin_unlock(&c->rate_lock);
 }
 
-/** emp_copy_set_rate - bytes a second of rebuilding, 0: no limit; -EINVAL without redundancy */
+/** emp_copy_set_rate - bytes a second of rebuilding, 0: no limit, and all there is without copies */
 int emp_copy_set_rate(struct emp_region *r, u64 rate)
 {
 	struct emp_copies *c = r->copies;
 	u32 i;
 
 	if (!c)
-		return -EINVAL;
+		return rate ? -EINVAL : 0;
 	spin_lock(&c->rate_lock);
 	WRITE_ONCE(c->rate, rate);
 	c->rate_next = 0;

@@ -18,6 +18,7 @@
 #include "pim_ioctl.h"
 #include "pim_grant.h"
 #include "pim_lease.h"
+#include "pim_park.h"
 #include "pim_rank.h"
 
 struct pim_arbiter_file {
@@ -112,6 +113,20 @@ static int pim_ioc_rank_state(void __user *arg)
 	return err ?: pim_copy_out(arg, &st, sizeof(st), usize);
 }
 
+static int pim_ioc_parked_state(void __user *arg)
+{
+	struct pim_parked_state in, st = {};
+	u32 usize;
+	int err = pim_copy_in(&in, sizeof(in), arg, &usize);
+
+	if (err)
+		return err;
+	st.size = usize;
+	st.lease = in.lease;
+	err = pim_park_state(&st);
+	return err ?: pim_copy_out(arg, &st, sizeof(st), usize);
+}
+
 static int pim_ioc_revoke(void __user *arg)
 {
 	struct pim_rank_id a;
@@ -162,7 +177,8 @@ static int pim_ioc_owner_set(void __user *arg)
 		return err;
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (st.flags || st.priority > PIM_PRIORITY_MAX || st.keep_ms > PIM_KEEP_MAX_MS)
+	if (st.flags || st.priority > PIM_PRIORITY_MAX || st.keep_ms > PIM_KEEP_MAX_MS ||
+	    st.idle_ms > PIM_KEEP_MAX_MS || st.pad)
 		return -EINVAL;
 	mutex_lock(&pim_lock);
 	owner = pim_owner_get_locked(st.uid);
@@ -172,6 +188,9 @@ static int pim_ioc_owner_set(void __user *arg)
 		owner->max_ranks = st.max_ranks;
 		owner->priority = st.priority;
 		owner->keep_ms = st.keep_ms;
+		owner->idle_ms = st.idle_ms;
+		owner->max_parked = st.max_parked;
+		owner->max_parked_bytes = st.max_parked_bytes;
 		if (!st.keep_ms)
 			pim_lease_unkeep_locked(owner, 0);
 		pim_lease_grant_locked();
@@ -195,6 +214,8 @@ static long pim_arbiter_ioctl(struct file *file, unsigned int cmd, unsigned long
 		return pim_ioc_revoke(p);
 	case PIM_IOC_OWNER_GET:
 		return pim_ioc_owner_get(p);
+	case PIM_IOC_PARKED_STATE:
+		return pim_ioc_parked_state(p);
 	case PIM_IOC_OWNER_SET:
 		return pim_ioc_owner_set(p);
 	}

@@ -29,11 +29,16 @@ static bool pim_rank_add_valid(struct pim_rank_add *a)
 {
 	u32 all;
 
-	if (a->flags & ~PIM_RANK_F_ALL || a->pad2 ||
+	if (a->flags & ~PIM_RANK_F_ALL ||
 	    (a->id >= PIM_RANKS_MAX && a->id != PIM_ID_ANY) ||
 	    !is_power_of_2(a->depth) || a->depth > PIM_RING_MAX ||
 	    !a->nr_cis || a->nr_cis > PIM_CIS_MAX || !a->nr_dpus_per_ci ||
 	    a->nr_dpus_per_ci > PIM_DPUS_MAX / PIM_CIS_MAX)
+		return false;
+	/* What is elsewhere cannot be kept here. */
+	if (a->flags & PIM_RANK_F_SAVE ?
+	    a->flags & PIM_RANK_F_XFER || !a->state_bytes || a->state_bytes > PIM_STATE_BYTES_MAX :
+	    a->state_bytes)
 		return false;
 	all = GENMASK(a->nr_cis - 1, 0);
 	a->ci_mask = a->ci_mask ?: all;

@@ -20,6 +20,7 @@ struct pim_waiter {
 	u64 seq;
 	u32 cleaning;		/* the rank that was kept for others and is cleaned for it */
 	bool settles;		/* for any rank, rather than wait for the one with its data */
+	bool returns;		/* its lease is parked; nobody waits for done */
 	bool over;		/* err says how it ended; out of the list */
 	int err;
 	struct completion done;
@@ -29,7 +30,12 @@ struct pim_waiter {
 int pim_waiter_start_locked(struct pim_waiter *w);
 /* Until it is over: 0, or the error of pim_lease_acquire(). */
 int pim_waiter_wait(struct pim_waiter *w);
-/* Give what can be given. */
+/* Put into the line, and out of it. */
+void pim_waiter_queue_locked(struct pim_waiter *w);
+void pim_waiter_end_locked(struct pim_waiter *w, int err);
+/* Give what can be given, and see that there will be more. */
 void pim_lease_grant_locked(void);
+/* Nobody waits any more. */
+void pim_grant_exit(void);
 
 #endif

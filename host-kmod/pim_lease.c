@@ -6,6 +6,7 @@
 #include <linux/ctype.h>
 #include <linux/cred.h>
 #include <linux/ktime.h>
+#include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
@@ -14,6 +15,7 @@
 #include "pim_grant.h"
 #include "pim_lease.h"
 #include "pim_mram.h"
+#include "pim_park.h"
 #include "pim_rank.h"
 #include "pim_session.h"
 
@@ -47,6 +49,15 @@ void pim_lease_unkeep_locked(const struct pim_owner *owner, u64 machine)
 	}
 }
 
+/** pim_lease_home_gone_locked - parked leases by nodes of that rank end with them */
+void pim_lease_home_gone_locked(u32 home)
+{
+	struct pim_lease *lease;
+
+	while ((lease = pim_park_first_locked(home)))
+		pim_lease_end_locked(lease, PIM_STATE_FAULTY, PIM_EVENT_REVOKED);
+}
+
 void pim_lease_forget(u64 machine)
 {
 	mutex_lock(&pim_lock);
@@ -61,9 +72,13 @@ void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event)
 	struct pim_rank *rank = lease->rank;
 
 	lockdep_assert_held(&pim_lock);
-	spin_lock(&rank->op_lock);
+	spin_lock(&lease->lock);
 	lease->ended = true;
-	spin_unlock(&rank->op_lock);
+	spin_unlock(&lease->lock);
+	if (lease->state == PIM_LEASE_PARKED) {
+		pim_park_end_locked(lease, event);
+		return;
+	}
 	rank->lease = NULL;
 	lease->owner->ranks--;
 	cancel_delayed_work(&rank->expire_work);
@@ -73,12 +88,14 @@ void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event)
 	if (to == PIM_STATE_DRAINING)
 		queue_work(pim_wq, &rank->scrub_work);
 	pim_event_post(event, rank->id, lease->number);
-	wake_up_interruptible_poll(&lease->wait, EPOLLHUP);
+	wake_up_poll(&lease->wait, EPOLLHUP);
 	pim_lease_grant_locked();	/* its owner may have another one now */
 }
 
 static void pim_lease_free(struct pim_lease *lease)
 {
+	pim_saved_free(lease->saved);
+	mem_cgroup_put(lease->memcg);
 	if (lease->session)
 		pim_session_put(lease->session);
 	if (lease->rank)
@@ -123,7 +140,11 @@ struct pim_lease *pim_lease_acquire(const struct pim_lease_want *want)
 	if (!lease)
 		return ERR_PTR(-ENOMEM);
 	init_waitqueue_head(&lease->wait);
+	spin_lock_init(&lease->lock);
+	lease->memcg = get_mem_cgroup_from_mm(NULL);	/* the caller's, or that it works for */
 	lease->shared = !want->local;
+	lease->can_park = want->local;	/* another lease is of that rank, which it was told */
+	lease->home = want->id;
 	lease->expire_ms = want->expire_ms;
 	pim_lease_name(lease, want->who);
 
@@ -166,6 +187,24 @@ void pim_lease_release(struct pim_lease *lease)
 }
 EXPORT_SYMBOL_GPL(pim_lease_release);
 
+/** pim_lease_ref_locked - one user more; see pim_lease_release() */
+void pim_lease_ref_locked(struct pim_lease *lease)
+{
+	lockdep_assert_held(&pim_lock);
+	lease->users++;
+}
+
+u32 pim_lease_rank(const struct pim_lease *lease)
+{
+	u32 id;
+
+	mutex_lock(&pim_lock);
+	id = lease->rank ? lease->rank->id : PIM_ID_ANY;
+	mutex_unlock(&pim_lock);
+	return id;
+}
+EXPORT_SYMBOL_GPL(pim_lease_rank);
+
 void pim_lease_unshare(struct pim_lease *lease)
 {
 	mutex_lock(&pim_lock);
@@ -175,36 +214,52 @@ void pim_lease_unshare(struct pim_lease *lease)
 
 /* --- using it ------------------------------------------------------------------ */
 
-/* An operation begins: the session stays, and scrubbing waits, until it ends. */
-static int pim_lease_enter(struct pim_lease *lease)
+/* -EAGAIN: it has no rank at the moment. */
+static int pim_lease_try_enter(struct pim_lease *lease)
 {
-	struct pim_rank *rank = lease->rank;
 	int err = 0;
 
-	spin_lock(&rank->op_lock);
+	spin_lock(&lease->lock);
 	if (lease->ended)
 		err = -EIO;
-	else if (!rank->inflight++)
-		rank->busy_since = ktime_get_ns();
-	spin_unlock(&rank->op_lock);
+	else if (lease->state != PIM_LEASE_ACTIVE)
+		err = -EAGAIN;
+	else if (!lease->rank->inflight++)
+		lease->rank->busy_since = ktime_get_ns();
+	spin_unlock(&lease->lock);
+	return err;
+}
+
+/* An operation begins: rank and session stay, and scrubbing waits, until it ends. */
+static int pim_lease_enter(struct pim_lease *lease)
+{
+	int err;
+
+	while ((err = pim_lease_try_enter(lease)) == -EAGAIN) {
+		err = pim_park_return(lease);
+		if (err)
+			break;
+	}
 	return err;
 }
 
 /* It ends with @err; what it did after the end of the lease does not count. */
 static int pim_lease_leave(struct pim_lease *lease, int err)
 {
-	struct pim_rank *rank = lease->rank;
+	struct pim_rank *rank;
 	u64 ns = 0;
 
-	spin_lock(&rank->op_lock);
-	if (!--rank->inflight) {
+	spin_lock(&lease->lock);
+	rank = lease->rank;
+	if (rank->inflight == 1)
 		ns = ktime_get_ns() - rank->busy_since;
+	atomic64_add(ns, &rank->busy_ns);
+	lease->used = jiffies;
+	if (!--rank->inflight)	/* from here on the rank may be another's */
 		wake_up(&rank->idle);
-	}
 	if (lease->ended && !err)
 		err = -EIO;
-	spin_unlock(&rank->op_lock);
-	atomic64_add(ns, &rank->busy_ns);
+	spin_unlock(&lease->lock);
 	atomic64_add(ns, &lease->owner->busy_ns);
 	return err;
 }
@@ -215,22 +270,19 @@ static int pim_lease_call(struct pim_lease *lease, const struct pim_request *req
 
 	if (err)
 		return err;
+	if (req->op == PIM_OP_COMMIT || req->op == PIM_OP_UPDATE) {
+		atomic64_inc(&lease->rank->commands);
+		atomic64_inc(&lease->owner->commands);
+	}
 	err = pim_session_call(lease->session, req, words);
 	return pim_lease_leave(lease, err);
-}
-
-static void pim_lease_count_command(struct pim_lease *lease)
-{
-	atomic64_inc(&lease->rank->commands);
-	atomic64_inc(&lease->owner->commands);
 }
 
 int pim_lease_commit(struct pim_lease *lease, const u64 *cmds, u64 *results)
 {
 	struct pim_request req = { .op = PIM_OP_COMMIT };
 
-	memcpy(req.words, cmds, lease->rank->nr_cis * sizeof(*cmds));
-	pim_lease_count_command(lease);
+	memcpy(req.words, cmds, lease->nr_cis * sizeof(*cmds));
 	return pim_lease_call(lease, &req, results);
 }
 EXPORT_SYMBOL_GPL(pim_lease_commit);
@@ -239,7 +291,6 @@ int pim_lease_update(struct pim_lease *lease, u64 *results)
 {
 	const struct pim_request req = { .op = PIM_OP_UPDATE };
 
-	pim_lease_count_command(lease);
 	return pim_lease_call(lease, &req, results);
 }
 EXPORT_SYMBOL_GPL(pim_lease_update);
@@ -247,7 +298,7 @@ EXPORT_SYMBOL_GPL(pim_lease_update);
 int pim_lease_write(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
 		    pim_copy_fn copy, void *ctx)
 {
-	u64 pos = dpu * lease->rank->mram_size + offset;
+	u64 pos = dpu * lease->mram_size + offset;
 	int err = pim_lease_enter(lease);
 
 	if (err)
@@ -262,7 +313,7 @@ EXPORT_SYMBOL_GPL(pim_lease_write);
 int pim_lease_read(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
 		   pim_copy_fn copy, void *ctx)
 {
-	u64 pos = dpu * lease->rank->mram_size + offset;
+	u64 pos = dpu * lease->mram_size + offset;
 	int err = pim_lease_enter(lease);
 
 	if (err)
@@ -280,7 +331,8 @@ static int pim_lease_tell(struct pim_lease *lease, u32 op, u64 mask, u64 offset,
 		.op = op, .mask = mask, .offset = offset, .bytes = bytes
 	};
 
-	if (!(lease->session->flags & PIM_RANK_F_XFER))
+	/* One that can be parked is not of that kind: and may have no session now. */
+	if (!lease->told)
 		return 0;
 	return pim_lease_call(lease, &req, NULL);
 }

@@ -14,8 +14,10 @@
 
 #include "pim_mram.h"
 
+struct mem_cgroup;
 struct pim_rank;
 struct pim_rank_desc;
+struct pim_saved;
 struct pim_session;
 
 #define PIM_OWNERS_MAX		65536
@@ -30,11 +32,31 @@ struct pim_owner {
 	u32 ranks;
 	u32 waiting;
 	u32 keep_ms;
+	u32 idle_ms;
+	u32 max_parked;
+	u32 parked;		/* leases that have no rank */
+	u32 saving;		/* that will have none soon, perhaps */
+	u64 max_parked_bytes;
+	u64 parked_bytes;
 	u64 leases;
 	atomic64_t busy_ns;
 	atomic64_t commands;
 	atomic64_t bytes_in;
 	atomic64_t bytes_out;
+};
+
+/**
+ * enum pim_lease_state - where what the owner has in the rank is; see pim_park.c
+ * @PIM_LEASE_ACTIVE: there; operations may begin
+ * @PIM_LEASE_SAVING: on its way out: operations wait
+ * @PIM_LEASE_PARKED: in lease->saved; it has no rank, and operations make it want one
+ * @PIM_LEASE_RESTORING: on its way into a rank: operations wait
+ */
+enum pim_lease_state {
+	PIM_LEASE_ACTIVE,
+	PIM_LEASE_SAVING,
+	PIM_LEASE_PARKED,
+	PIM_LEASE_RESTORING,
 };
 
 /*
@@ -44,19 +66,36 @@ struct pim_owner {
  */
 struct pim_lease {
 	u64 number;
-	struct pim_rank *rank;		/* with a reference */
-	struct pim_session *session;	/* with a reference */
+	/*
+	 * With a reference each; NULL while it is parked. Changed under pim_lock,
+	 * while no operation is under way.
+	 */
+	struct pim_rank *rank;
+	struct pim_session *session;
+	u32 nr_cis;			/* these three are those of all ranks it can be on */
+	u32 nr_dpus_per_ci;
+	u64 mram_size;
 	struct pim_owner *owner;
+	struct mem_cgroup *memcg;	/* with a reference: what is saved is charged to it */
 	u32 users;			/* pim_lock */
 	bool shared;			/* other processes of the owner may use it; pim_lock */
-	bool ended;			/* rank->op_lock and pim_lock to set it */
+	spinlock_t lock;		/* ended, state, used and the rank's inflight */
+	bool ended;			/* pim_lock too, to set it */
+	enum pim_lease_state state;	/* pim_lock too, to change it */
+	bool told;			/* its provider is told of transfers; never changes */
+	bool can_park;			/* it may be without a rank, or on another */
+	u32 home;			/* rank whose node it was opened by, or PIM_ID_ANY */
+	unsigned long used;		/* jiffies at the end of the last operation */
+	unsigned long since;		/* jiffies when it got the rank; pim_lock */
+	u32 returning;			/* operations that wait for a rank; pim_lock */
+	struct pim_saved *saved;	/* pim_lock; of the saving or restoring work meanwhile */
 	unsigned long expires;		/* jiffies, if expire_ms */
 	u32 expire_ms;
 	u32 kind;			/* enum pim_owner_kind */
 	u64 machine;			/* see struct pim_lease_who; 0 for a process */
 	pid_t pid;
 	char comm[PIM_NAME_LEN];	/* of the process, or the machine */
-	wait_queue_head_t wait;		/* for ended */
+	wait_queue_head_t wait;		/* for ended, state */
 };
 
 /**
@@ -79,8 +118,10 @@ struct pim_lease_who {
  * @id: of the rank, or PIM_ID_ANY
  * @like: only a rank like this one, or NULL
  * @who: NULL: the calling process
+ * @floats: any rank that is @like will do; @id is where the device node belongs to
  * @local: by opening a device node, here or in a guest: a lease of the same owner
- *	that is shared will do, and waiting is for a rank that is being cleaned only
+ *	that is shared will do, and waiting is for a rank that is being cleaned, or can
+ *	be parked, only. Such a lease may be parked itself
  * @nowait: -EAGAIN instead of waiting
  * @timeout: jiffies to wait at most; if local, parameter open_wait_ms counts
  * @expire_ms: ends after that long, 0 never
@@ -89,6 +130,7 @@ struct pim_lease_want {
 	u32 id;
 	const struct pim_rank_desc *like;
 	const struct pim_lease_who *who;
+	bool floats;
 	bool local;
 	bool nowait;
 	unsigned long timeout;
@@ -115,7 +157,8 @@ void pim_lease_unshare(struct pim_lease *lease);
 
 /*
  * What can be done with it: 0, -EIO it has ended or its provider failed, -EINTR
- * when the caller is being killed, -ENOMEM, -EFAULT. Positions are checked by
+ * when the caller is being killed, -EBUSY it was parked and found no rank in time
+ * (another time it may), -ENOMEM, -EFAULT. Positions are checked by
  * the callers. pim_lease_write() and pim_lease_read() move @bytes for one DPU;
  * for providers that are told of transfers, all of one transfer is between
  * pim_lease_store() behind or pim_lease_load() before.
@@ -129,7 +172,12 @@ int pim_lease_read(struct pim_lease *lease, u32 dpu, u64 offset, size_t bytes,
 int pim_lease_store(struct pim_lease *lease, u64 mask, u64 offset, u64 bytes);
 int pim_lease_load(struct pim_lease *lease, u64 mask, u64 offset, u64 bytes);
 
-/* For the rest of pim.ko, under pim_lock: */
+/** pim_lease_rank - number of the rank that it has now, PIM_ID_ANY if it has none */
+u32 pim_lease_rank(const struct pim_lease *lease);
+
+/* For the rest of pim.ko; those that are _locked under pim_lock: */
+void pim_lease_ref_locked(struct pim_lease *lease);
+void pim_lease_home_gone_locked(u32 home);
 void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event);
 void pim_lease_unkeep_locked(const struct pim_owner *owner, u64 machine);
 struct pim_owner *pim_owner_get_locked(u32 uid);

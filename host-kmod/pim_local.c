@@ -3,6 +3,9 @@
  * pim_local.ko: each rank of pim.ko as a /dev/dpu_rankN of this host. The first
  * opening takes a lease for the calling user, the last closing gives it back;
  * dpu.ko keeps everybody else out meanwhile.
+ *
+ * With nodes=N each rank has N of them, for more programs than there are ranks.
+ * Then a node is not of its rank only: who opens it gets any rank that is like that.
  */
 #include <linux/module.h>
 #include <linux/uio.h>
@@ -11,11 +14,25 @@
 #include "pim_lease.h"
 #include "pim_rank.h"
 
-/* Of one rank. The lease is there while dpu.ko has the rank open. */
+#define PIM_LOCAL_NODES_MAX	64
+
+static uint nodes = 1;
+module_param(nodes, uint, 0444);
+MODULE_PARM_DESC(nodes, "/dev/dpu_rankN of each rank, 1..64; more than 1: each of them any rank like it (default 1)");
+
+/* A node. The lease is there while dpu.ko has it open. */
 struct pim_local {
 	struct dpu_rank *dpu;
 	struct pim_rank *rank;
+	struct pim_rank_desc *like;	/* or NULL: that rank only */
 	struct pim_lease *lease;
+};
+
+/* Those of one rank. */
+struct pim_locals {
+	u32 nr;
+	struct pim_rank_desc desc;
+	struct pim_local node[];
 };
 
 static int pim_local_open(struct dpu_rank *dpu)
@@ -23,6 +40,8 @@ static int pim_local_open(struct dpu_rank *dpu)
 	struct pim_local *l = dpu_rank_priv(dpu);
 	const struct pim_lease_want want = {
 		.id = l->rank->id,
+		.like = l->like,
+		.floats = l->like,
 		.local = true,
 	};
 	struct pim_lease *lease = pim_lease_acquire(&want);
@@ -115,9 +134,8 @@ static const struct dpu_rank_ops pim_local_ops = {
 	.read		= pim_local_read,
 };
 
-static struct pim_local *pim_local_create(struct pim_rank *rank)
+static int pim_local_register(struct pim_local *l, struct pim_rank *rank)
 {
-	struct pim_local *l = kzalloc(sizeof(*l), GFP_KERNEL);
 	const struct pim_rank_add *a = &rank->info;
 	struct dpu_rank_info info = {
 		.nr_cis = rank->nr_cis,
@@ -134,45 +152,49 @@ static struct pim_local *pim_local_create(struct pim_rank *rank)
 		.vpd_bytes = rank->vpd ? a->vpd_bytes : 0,
 	};
 
-	if (!l)
-		return ERR_PTR(-ENOMEM);
 	memcpy(info.byte_order, a->byte_order, sizeof(info.byte_order));
 	strscpy(info.mcu_version, a->mcu_version, sizeof(info.mcu_version));
 	strscpy(info.part_number, a->part_number, sizeof(info.part_number));
 	strscpy(info.serial_number, a->serial_number, sizeof(info.serial_number));
 	l->rank = rank;
 	l->dpu = dpu_rank_register(&rank->dev, &info, &pim_local_ops, l);
-	if (IS_ERR(l->dpu)) {
-		int err = PTR_ERR(l->dpu);
-
-		kfree(l);
-		return ERR_PTR(err);
-	}
-	return l;
+	return PTR_ERR_OR_ZERO(l->dpu);
 }
 
 static void pim_local_added(struct pim_rank *rank)
 {
-	struct pim_local *l = pim_local_create(rank);
+	struct pim_locals *all = kzalloc(struct_size(all, node, nodes), GFP_KERNEL);
+	int err = all ? 0 : -ENOMEM;
 
-	if (IS_ERR(l)) {
-		dev_err(&rank->dev, "no /dev/dpu_rank for it: error %ld\n", PTR_ERR(l));
+	if (all)	/* before any of them can be opened */
+		pim_rank_desc(rank, &all->desc);
+	while (!err && all->nr < nodes) {
+		if (nodes > 1)
+			all->node[all->nr].like = &all->desc;
+		err = pim_local_register(&all->node[all->nr], rank);
+		all->nr += !err;
+	}
+	if (err)
+		dev_err(&rank->dev, "has no /dev/dpu_rank, or too few: error %d\n", err);
+	if (!all || !all->nr) {
+		kfree(all);
 		return;
 	}
-	rank->client_priv = l;
-	WRITE_ONCE(rank->local, dpu_rank_number(l->dpu));
+	rank->client_priv = all;
+	WRITE_ONCE(rank->local, dpu_rank_number(all->node[0].dpu));
 }
 
 static void pim_local_removed(struct pim_rank *rank)
 {
-	struct pim_local *l = rank->client_priv;
+	struct pim_locals *all = rank->client_priv;
 
-	if (!l)
+	if (!all)
 		return;
 	WRITE_ONCE(rank->local, PIM_ID_ANY);
 	rank->client_priv = NULL;
-	dpu_rank_unregister(l->dpu);
-	kfree(l);
+	while (all->nr)
+		dpu_rank_unregister(all->node[--all->nr].dpu);
+	kfree(all);
 }
 
 static const struct pim_client pim_local_client = {
@@ -182,6 +204,10 @@ static const struct pim_client pim_local_client = {
 
 static int __init pim_local_init(void)
 {
+	if (!nodes || nodes > PIM_LOCAL_NODES_MAX) {
+		pr_err("pim_local: nodes=%u is not 1 to %u\n", nodes, PIM_LOCAL_NODES_MAX);
+		return -EINVAL;
+	}
 	return pim_client_register(&pim_local_client);
 }
 

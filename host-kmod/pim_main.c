@@ -47,6 +47,21 @@ module_param_cb(keep_ms, &pim_param_keep_ops, &pim_keep_ms, 0644);
 __MODULE_PARM_TYPE(keep_ms, "uint");
 MODULE_PARM_DESC(keep_ms, "ms that MRAM of a rank is kept for its owner, of owners seen later, 0..86400000 (default 0: not)");
 
+uint pim_idle_ms;
+module_param_cb(idle_ms, &pim_param_keep_ops, &pim_idle_ms, 0644);
+__MODULE_PARM_TYPE(idle_ms, "uint");
+MODULE_PARM_DESC(idle_ms, "ms of idleness after which a rank can be saved and given to who waits, of owners seen later, 0..86400000 (default 0: never)");
+
+uint pim_slice_ms = 1000;
+module_param_cb(slice_ms, &pim_param_keep_ops, &pim_slice_ms, 0644);
+__MODULE_PARM_TYPE(slice_ms, "uint");
+MODULE_PARM_DESC(slice_ms, "ms that a rank stays with who got it, before it can be saved, 0..86400000 (default 1000)");
+
+uint pim_return_wait_ms = 60000;
+module_param_cb(return_wait_ms, &pim_param_ms_ops, &pim_return_wait_ms, 0644);
+__MODULE_PARM_TYPE(return_wait_ms, "uint");
+MODULE_PARM_DESC(return_wait_ms, "ms that a use of a saved rank waits for a rank, 1..600000 (default 60000)");
+
 static int __init pim_init(void)
 {
 	int err = pim_rank_init();

@@ -25,17 +25,19 @@
 
 #include "../include/uapi/annex/virtio_pim.h"
 
+struct dentry;
 struct mem_cgroup;
 
 struct pim_vm_slot {
 	struct rw_semaphore sem;
 	struct pim_lease *lease;
-	u32 rank;		/* its id, PIM_ID_ANY if there is no lease; for looking at */
+	u32 rank;		/* that it began with, PIM_ID_ANY: no lease; to look at */
 };
 
 struct pim_vm {
 	struct vpci_dev core;		/* the first */
 	struct list_head list;		/* pim_vms */
+	struct dentry *debug;		/* its folder in debugfs */
 	char name[PIM_NAME_LEN];	/* pim_vms_lock, and core.lock to change it */
 	u32 nr_ranks;
 
@@ -68,5 +70,6 @@ extern const struct attribute_group *pim_vm_groups[];
 
 /* module parameters: pim_mdev_main.c */
 extern uint pim_mdev_queues;
+extern uint pim_mdev_poll_us;
 
 #endif

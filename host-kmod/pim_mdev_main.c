@@ -3,6 +3,7 @@
  * pim_mdev.ko: the mediated devices' coming and going, module parameters, start
  * and end. See pim_mdev.h.
  */
+#include <linux/debugfs.h>
 #include <linux/mdev.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
@@ -32,6 +33,32 @@ uint pim_mdev_queues = 4;
 module_param_cb(queues, &pim_mdev_queues_ops, &pim_mdev_queues, 0644);
 __MODULE_PARM_TYPE(queues, "uint");
 MODULE_PARM_DESC(queues, "request queues, and threads, of a machine started later, 1..64 (default 4)");
+
+static int pim_mdev_set_poll_us(const char *text, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(text, kp, 0, 10000);
+}
+
+static const struct kernel_param_ops pim_mdev_poll_us_ops = {
+	.set	= pim_mdev_set_poll_us,
+	.get	= param_get_uint,
+};
+
+uint pim_mdev_poll_us = 200;
+module_param_cb(poll_us, &pim_mdev_poll_us_ops, &pim_mdev_poll_us, 0644);
+__MODULE_PARM_TYPE(poll_us, "uint");
+MODULE_PARM_DESC(poll_us, "microseconds that a queue's thread waits awake for more; 0: machines started later have no doorbell (0..10000, default 200)");
+
+/* For tests; see docs/abi-pim.md. */
+static struct dentry *pim_mdev_debug;
+
+static int pim_mdev_fail_queue(void *data, u64 index)
+{
+	struct pim_vm *vm = data;
+
+	return vpci_queue_fail(&vm->core, min_t(u64, index, U32_MAX));
+}
+DEFINE_DEBUGFS_ATTRIBUTE(pim_mdev_fail_queue_fops, NULL, pim_mdev_fail_queue, "%llu\n");
 
 static ushort pim_mdev_device_id = VIRTIO_PIM_ID;
 module_param_named(device_id, pim_mdev_device_id, ushort, 0444);
@@ -76,8 +103,11 @@ static int pim_mdev_probe(struct mdev_device *mdev)
 		list_del(&vm->list);
 		mutex_unlock(&pim_vms_lock);
 		vfio_put_device(&vm->core.vdev);
+		return err;
 	}
-	return err;
+	vm->debug = debugfs_create_dir(dev_name(&mdev->dev), pim_mdev_debug);
+	debugfs_create_file("fail_queue", 0200, vm->debug, vm, &pim_mdev_fail_queue_fops);
+	return 0;
 }
 
 /* Waits until the VMM has let it go. */
@@ -85,6 +115,7 @@ static void pim_mdev_remove(struct mdev_device *mdev)
 {
 	struct pim_vm *vm = dev_get_drvdata(&mdev->dev);
 
+	debugfs_remove_recursive(vm->debug);
 	vfio_unregister_group_dev(&vm->core.vdev);
 	mutex_lock(&pim_vms_lock);
 	list_del(&vm->list);
@@ -128,9 +159,10 @@ static int __init pim_mdev_init(void)
 		err = PTR_ERR(pim_mdev_dev);
 		goto class;
 	}
+	pim_mdev_debug = debugfs_create_dir("pim_mdev", NULL);
 	err = mdev_register_driver(&pim_mdev_driver);
 	if (err)
-		goto device;
+		goto debug;
 	err = pim_rank_notify(&pim_mdev_nb);
 	if (err)
 		goto driver;
@@ -143,7 +175,8 @@ notify:
 	pim_rank_unnotify(&pim_mdev_nb);
 driver:
 	mdev_unregister_driver(&pim_mdev_driver);
-device:
+debug:
+	debugfs_remove_recursive(pim_mdev_debug);
 	device_unregister(pim_mdev_dev);
 class:
 	class_destroy(pim_mdev_class);
@@ -155,6 +188,7 @@ static void __exit pim_mdev_exit(void)
 	mdev_unregister_parent(&pim_mdev_parent);
 	pim_rank_unnotify(&pim_mdev_nb);
 	mdev_unregister_driver(&pim_mdev_driver);
+	debugfs_remove_recursive(pim_mdev_debug);
 	device_unregister(pim_mdev_dev);
 	class_destroy(pim_mdev_class);
 }

@@ -128,7 +128,7 @@ static int pim_vm_open_rank(struct pim_vm *vm, struct pim_vm_slot *slot)
 		return -EINTR;
 	}
 	slot->lease = lease;
-	WRITE_ONCE(slot->rank, lease->rank->id);
+	WRITE_ONCE(slot->rank, pim_lease_rank(lease));
 	up_write(&slot->sem);
 	atomic64_inc(&vm->opens);
 	return 0;
@@ -176,6 +176,7 @@ static int pim_vm_commit(struct pim_vm *vm, struct vpci_chain *c, struct pim_lea
 		if (err)
 			break;
 		pim_vm_words(cmds);
+		vpci_rest(&vm->core);
 		memset(results, 0, sizeof(results));
 		err = pim_lease_commit(lease, cmds, results);
 		atomic64_inc(&vm->commits);
@@ -192,6 +193,7 @@ static int pim_vm_update(struct pim_vm *vm, struct vpci_chain *c, struct pim_lea
 
 	if (c->writable < sizeof(results))
 		return -EINVAL;
+	vpci_rest(&vm->core);
 	err = pim_lease_update(lease, results);
 	atomic64_inc(&vm->updates);
 	pim_vm_words(results);
@@ -209,12 +211,12 @@ static int pim_vm_copy_out(void *chain, void *mem, size_t n)
 }
 
 /* All DPUs that a rank can have, by its geometry. */
-static u64 pim_vm_dpus(const struct pim_rank *rank)
+static u64 pim_vm_dpus(const struct pim_lease *lease)
 {
-	u64 line = GENMASK_ULL(rank->nr_cis - 1, 0), mask = 0;
+	u64 line = GENMASK_ULL(lease->nr_cis - 1, 0), mask = 0;
 	u32 i;
 
-	for (i = 0; i < rank->nr_dpus_per_ci; i++)
+	for (i = 0; i < lease->nr_dpus_per_ci; i++)
 		mask |= line << (i * PIM_CIS_MAX);
 	return mask;
 }
@@ -234,17 +236,19 @@ static int pim_vm_transfer(struct pim_vm *vm, struct vpci_chain *c, struct pim_l
 	offset = le32_to_cpu(x.offset);
 	bytes = le32_to_cpu(x.bytes);
 	total = (u64)bytes * hweight64(mask);
-	if (!mask || mask & ~pim_vm_dpus(lease->rank) || offset % 8 || bytes % 8 || !bytes ||
-	    (u64)offset + bytes > lease->rank->mram_size ||
+	if (!mask || mask & ~pim_vm_dpus(lease) || offset % 8 || bytes % 8 || !bytes ||
+	    (u64)offset + bytes > lease->mram_size ||
 	    total > (write ? c->readable : c->writable))
 		return -EINVAL;
 	atomic64_inc(&vm->transfers);
+	vpci_rest(&vm->core);
 	if (!write)
 		err = pim_lease_load(lease, mask, offset, bytes);
 	for (rest = mask; rest && !err; rest &= rest - 1) {
 		dpu = __ffs64(rest);
 		err = write ? pim_lease_write(lease, dpu, offset, bytes, pim_vm_copy_in, c) :
 			      pim_lease_read(lease, dpu, offset, bytes, pim_vm_copy_out, c);
+		vpci_rest(&vm->core);
 	}
 	if (err)
 		return err;
@@ -294,6 +298,7 @@ static int pim_vm_handle(struct vpci_chain *c)
 		err = -EINVAL;
 	if (!err)
 		rank = array_index_nospec(rank, vm->nr_ranks);
+	vpci_rest(&vm->core);
 	if (!err && !c->q->index)
 		err = pim_vm_control(vm, c, type, &vm->slots[rank]);
 	else if (!err)
@@ -390,6 +395,7 @@ const struct vpci_type pim_vm_type = {
 	.class		= 0x120000,	/* processing accelerator */
 	.features	= BIT_ULL(VIRTIO_PIM_F_BATCH),
 	.config_bytes	= sizeof(struct virtio_pim_config),
+	.poll_us	= &pim_mdev_poll_us,
 	.open		= pim_vm_open,
 	.close		= pim_vm_close,
 	.config		= pim_vm_config,

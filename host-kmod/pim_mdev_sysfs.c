@@ -90,6 +90,18 @@ static ssize_t opened_show(struct device *dev, struct device_attribute *attr, ch
 }
 static DEVICE_ATTR_RO(opened);
 
+/* It can be parked, or on another rank than before. */
+static u32 pim_vm_slot_rank(struct pim_vm_slot *slot)
+{
+	u32 id = READ_ONCE(slot->rank);
+
+	if (down_read_trylock(&slot->sem)) {
+		id = slot->lease ? pim_lease_rank(slot->lease) : PIM_ID_ANY;
+		up_read(&slot->sem);
+	}
+	return id;
+}
+
 static ssize_t leases_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct pim_vm *vm = pim_vm_of(dev);
@@ -98,7 +110,7 @@ static ssize_t leases_show(struct device *dev, struct device_attribute *attr, ch
 
 	mutex_lock(&vm->core.lock);
 	for (i = 0; i < vm->nr_ranks && vm->slots; i++) {
-		rank = READ_ONCE(vm->slots[i].rank);
+		rank = pim_vm_slot_rank(&vm->slots[i]);
 		if (rank == PIM_ID_ANY)
 			n += sysfs_emit_at(buf, n, "%s-", n ? " " : "");
 		else
@@ -132,6 +144,10 @@ static ssize_t _name##_show(struct device *dev, struct device_attribute *attr, c
 static DEVICE_ATTR_RO(_name)
 
 PIM_VM_STAT(kicks, atomic64_read(&vm->core.kicks));
+PIM_VM_STAT(kicks_trapped, atomic64_read(&vm->core.kicks_trapped));
+PIM_VM_STAT(faults, atomic64_read(&vm->core.faults));
+PIM_VM_STAT(polls, atomic64_read(&vm->core.polls));
+PIM_VM_STAT(polls_empty, atomic64_read(&vm->core.polls_empty));
 PIM_VM_STAT(requests, atomic64_read(&vm->core.requests));
 PIM_VM_STAT(interrupts, atomic64_read(&vm->core.interrupts));
 PIM_VM_STAT(broken, atomic64_read(&vm->core.broken));
@@ -145,6 +161,10 @@ PIM_VM_STAT(errors, atomic64_read(&vm->errors));
 
 static struct attribute *pim_vm_stats[] = {
 	&dev_attr_kicks.attr,
+	&dev_attr_kicks_trapped.attr,
+	&dev_attr_faults.attr,
+	&dev_attr_polls.attr,
+	&dev_attr_polls_empty.attr,
 	&dev_attr_requests.attr,
 	&dev_attr_interrupts.attr,
 	&dev_attr_broken.attr,

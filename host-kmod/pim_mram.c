@@ -104,6 +104,12 @@ u64 pim_mram_used(struct file *mram)
 	return READ_ONCE(file_inode(mram)->i_blocks) << SECTOR_SHIFT;
 }
 
+/** pim_mram_mapped - does any process have a mapping of it? */
+bool pim_mram_mapped(struct file *mram)
+{
+	return mapping_mapped(mram->f_mapping);
+}
+
 /** pim_mram_mmap - mmap of a provider's file, of which @first is where MRAM begins */
 int pim_mram_mmap(struct file *mram, u64 first, struct vm_area_struct *vma)
 {

@@ -19,6 +19,7 @@ int pim_mram_write(struct file *mram, u64 pos, size_t bytes, pim_copy_fn copy, v
 int pim_mram_read(struct file *mram, u64 pos, size_t bytes, pim_copy_fn copy, void *ctx);
 void pim_mram_drop(struct file *mram);
 u64 pim_mram_used(struct file *mram);
+bool pim_mram_mapped(struct file *mram);
 int pim_mram_mmap(struct file *mram, u64 first, struct vm_area_struct *vma);
 
 #endif

@@ -35,6 +35,8 @@ struct pim_owner *pim_owner_get_locked(u32 uid)
 	owner->max_ranks = PIM_ID_ANY;
 	owner->priority = PIM_PRIORITY_DEFAULT;
 	owner->keep_ms = READ_ONCE(pim_keep_ms);
+	owner->idle_ms = READ_ONCE(pim_idle_ms);
+	owner->max_parked = PIM_ID_ANY;
 	list_add_tail(&owner->list, before);
 	pim_nr_owners++;
 	return owner;
@@ -61,6 +63,11 @@ int pim_owner_state(struct pim_owner_state *st)
 		st->commands = atomic64_read(&owner->commands);
 		st->bytes_in = atomic64_read(&owner->bytes_in);
 		st->bytes_out = atomic64_read(&owner->bytes_out);
+		st->idle_ms = owner->idle_ms;
+		st->max_parked = owner->max_parked;
+		st->max_parked_bytes = owner->max_parked_bytes;
+		st->parked = owner->parked;
+		st->parked_bytes = owner->parked_bytes;
 		err = 0;
 		break;
 	}

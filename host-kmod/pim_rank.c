@@ -15,6 +15,7 @@
 #include "pim_grant.h"
 #include "pim_lease.h"
 #include "pim_mram.h"
+#include "pim_park.h"
 #include "pim_rank.h"
 #include "pim_session.h"
 #include "pim_trace.h"
@@ -42,11 +43,16 @@ struct pim_rank *pim_rank_find(u32 id)
 /* Which states follow which; see pim_rank.h. */
 static const u8 pim_state_next[] = {
 	[PIM_STATE_FREE]	= BIT(PIM_STATE_LEASED) | BIT(PIM_STATE_SCRUBBING) |
+				  BIT(PIM_STATE_RESTORING) | BIT(PIM_STATE_FAULTY),
+	[PIM_STATE_LEASED]	= BIT(PIM_STATE_DRAINING) | BIT(PIM_STATE_SAVING) |
 				  BIT(PIM_STATE_FAULTY),
-	[PIM_STATE_LEASED]	= BIT(PIM_STATE_DRAINING) | BIT(PIM_STATE_FAULTY),
 	[PIM_STATE_DRAINING]	= BIT(PIM_STATE_SCRUBBING) | BIT(PIM_STATE_FAULTY),
 	[PIM_STATE_SCRUBBING]	= BIT(PIM_STATE_FREE) | BIT(PIM_STATE_FAULTY),
 	[PIM_STATE_FAULTY]	= BIT(PIM_STATE_SCRUBBING),
+	[PIM_STATE_SAVING]	= BIT(PIM_STATE_LEASED) | BIT(PIM_STATE_DRAINING) |
+				  BIT(PIM_STATE_SCRUBBING) | BIT(PIM_STATE_FAULTY),
+	[PIM_STATE_RESTORING]	= BIT(PIM_STATE_LEASED) | BIT(PIM_STATE_DRAINING) |
+				  BIT(PIM_STATE_FAULTY),
 };
 
 void pim_rank_set_state(struct pim_rank *rank, enum pim_state to)
@@ -247,9 +253,9 @@ static struct pim_rank *pim_rank_alloc(const struct pim_rank_add *add)
 	rank->state = PIM_STATE_FAULTY;
 	INIT_LIST_HEAD(&rank->list);
 	INIT_WORK(&rank->scrub_work, pim_rank_scrub);
+	INIT_WORK(&rank->park_work, pim_park_work);
 	INIT_DELAYED_WORK(&rank->expire_work, pim_rank_expire);
 	INIT_DELAYED_WORK(&rank->keep_work, pim_rank_keep_over);
-	spin_lock_init(&rank->op_lock);
 	init_waitqueue_head(&rank->idle);
 	device_initialize(&rank->dev);
 	rank->dev.class = pim_class;
@@ -412,6 +418,7 @@ static void pim_rank_remove_locked(struct pim_rank *rank)
 	s = rank->session;
 	if (s)
 		kref_get(&s->kref);
+	pim_lease_home_gone_locked(rank->id);
 	pim_lease_grant_locked();	/* nobody waits for it any more */
 	mutex_unlock(&pim_lock);
 	if (s) {
@@ -422,6 +429,7 @@ static void pim_rank_remove_locked(struct pim_rank *rank)
 		pim_client->removed(rank);
 	cancel_delayed_work_sync(&rank->expire_work);
 	cancel_delayed_work_sync(&rank->keep_work);
+	flush_work(&rank->park_work);	/* it has a lease to give back */
 	cancel_work_sync(&rank->scrub_work);
 	mutex_lock(&pim_lock);
 	list_del(&rank->list);
@@ -472,7 +480,7 @@ static void pim_rank_fill(const struct pim_rank *rank, struct pim_rank_state *st
 		strscpy(st->owner_comm, lease->comm, sizeof(st->owner_comm));
 		st->lease = lease->number;
 	}
-	if (READ_ONCE(rank->inflight))
+	if (READ_ONCE(rank->inflight) && !rank->parking)
 		since = ktime_get_ns() - READ_ONCE(rank->busy_since);
 	st->busy_ns = atomic64_read(&rank->busy_ns) + ((s64)since > 0 ? since : 0);
 	st->commands = atomic64_read(&rank->commands);
@@ -500,21 +508,36 @@ int pim_rank_get_state(struct pim_rank_state *st)
 
 /* --- ranks of one kind ----------------------------------------------------------------- */
 
+/** pim_rank_desc_locked - as its last provider said */
+void pim_rank_desc_locked(const struct pim_rank *rank, struct pim_rank_desc *desc)
+{
+	lockdep_assert_held(&pim_lock);
+	memset(desc, 0, sizeof(*desc));
+	desc->info = rank->info;
+	desc->info.vpd = 0;
+	if (rank->vpd)
+		memcpy(desc->vpd, rank->vpd, rank->info.vpd_bytes);
+}
+
+void pim_rank_desc(const struct pim_rank *rank, struct pim_rank_desc *desc)
+{
+	mutex_lock(&pim_lock);
+	pim_rank_desc_locked(rank, desc);
+	mutex_unlock(&pim_lock);
+}
+EXPORT_SYMBOL_GPL(pim_rank_desc);
+
 /** pim_rank_describe - the first rank that is served; -ENOENT there is none */
 int pim_rank_describe(struct pim_rank_desc *desc)
 {
 	struct pim_rank *rank;
 	int err = -ENOENT;
 
-	memset(desc, 0, sizeof(*desc));
 	mutex_lock(&pim_lock);
 	list_for_each_entry(rank, &pim_ranks, list) {
 		if (!rank->session || rank->removed)
 			continue;
-		desc->info = rank->info;
-		desc->info.vpd = 0;
-		if (rank->vpd)
-			memcpy(desc->vpd, rank->vpd, rank->info.vpd_bytes);
+		pim_rank_desc_locked(rank, desc);
 		err = 0;
 		break;
 	}
@@ -604,6 +627,7 @@ void pim_rank_exit(void)
 	list_for_each_entry_safe(rank, next, &pim_ranks, list)
 		pim_rank_remove_locked(rank);
 	mutex_unlock(&pim_ranks_lock);
+	pim_grant_exit();
 	class_destroy(pim_class);
 	destroy_workqueue(pim_wq);
 	pim_owner_exit();

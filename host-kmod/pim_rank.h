@@ -17,6 +17,10 @@
  *                                                                          |
  *      each of them --- session ends ---> FAULTY --- new session ----------+
  *
+ * While others wait, a lease that is idle can be *parked*: LEASED, SAVING, then
+ * SCRUBBING as if it had ended; the lease has no rank then. When it is used it
+ * waits for one again: FREE, RESTORING, LEASED. See pim_park.c.
+ *
  * States change in pim_rank_set_state() only, under pim_lock.
  *
  * Locks, outermost first:
@@ -25,7 +29,7 @@
  *				calls from below dpu.ko's)
  *   pim_lock (mutex)		state, session and lease of all ranks, owners, those
  *				who wait; held shortly, nothing waits under it
- *   rank->op_lock (spin)	begin and end of operations: lease->ended, inflight
+ *   lease->lock (spin)		begin and end of operations: ended, state, inflight
  *   session->lock (spin)	rings and slots
  */
 #ifndef PIM_RANK_H
@@ -77,9 +81,15 @@ struct pim_rank {
 	struct pim_keep kept;
 	struct delayed_work keep_work;
 	struct work_struct scrub_work;
+	struct work_struct park_work;	/* saving, restoring */
+	struct pim_lease *parking;	/* of park_work, a user of it; pim_lock */
+	bool promised;			/* in pim_grant.c only */
 	struct delayed_work expire_work;
 
-	spinlock_t op_lock;		/* begin and end of operations */
+	/*
+	 * Those of one lease at a time: under its lock, until inflight is 0. Saving
+	 * and restoring count as one too.
+	 */
 	u32 inflight;			/* operations under way */
 	u64 busy_since;			/* ns, if there are any */
 	wait_queue_head_t idle;		/* inflight became 0 */
@@ -91,6 +101,12 @@ struct pim_rank {
 	atomic64_t leases;
 	atomic64_t returns;	/* leases of who found what it had left */
 	atomic64_t scrubs;
+	atomic64_t saves;
+	atomic64_t saves_busy;	/* that a running DPU prevented */
+	atomic64_t save_ns;
+	atomic64_t restores;
+	atomic64_t restore_ns;
+	atomic64_t restore_errors;
 	atomic64_t provider_errors;	/* requests it answered with an error */
 	atomic64_t provider_timeouts;
 	atomic64_t provider_broken;	/* rings not as they must be */
@@ -117,8 +133,9 @@ struct pim_rank_desc {
 /**
  * struct pim_client - a module that makes ranks usable: pim_local.ko
  * @added: a rank came; under pim_ranks_lock. Its info does not change in geometry
- * @removed: it goes, under pim_ranks_lock; its lease has ended. No operation of the
- *	client's on it may be under way when this returns
+ * @removed: it goes, under pim_ranks_lock; its lease has ended, and so have those that
+ *	are parked and have it as their home. No operation of the client's on it may be
+ *	under way when this returns
  */
 struct pim_client {
 	void (*added)(struct pim_rank *rank);
@@ -142,6 +159,8 @@ void pim_rank_set_state(struct pim_rank *rank, enum pim_state to);
 void pim_rank_clean_locked(struct pim_rank *rank);
 int pim_rank_get_state(struct pim_rank_state *st);
 int pim_rank_describe(struct pim_rank_desc *desc);
+void pim_rank_desc_locked(const struct pim_rank *rank, struct pim_rank_desc *desc);
+void pim_rank_desc(const struct pim_rank *rank, struct pim_rank_desc *desc);
 bool pim_rank_is_like(const struct pim_rank *rank, const struct pim_rank_desc *desc);
 int pim_rank_notify(struct notifier_block *nb);
 void pim_rank_unnotify(struct notifier_block *nb);
@@ -152,6 +171,7 @@ void pim_rank_exit(void);
 extern const struct attribute_group *pim_rank_groups[];
 
 /* module parameters: pim_main.c */
-extern uint pim_deadline_ms, pim_open_wait_ms, pim_keep_ms;
+extern uint pim_deadline_ms, pim_open_wait_ms, pim_keep_ms, pim_idle_ms, pim_slice_ms,
+	    pim_return_wait_ms;
 
 #endif

@@ -70,6 +70,7 @@ struct pim_session *pim_session_create(struct pim_rank *rank, const struct pim_r
 	init_waitqueue_head(&s->slot_wait);
 	s->pid = get_task_pid(current, PIDTYPE_TGID);
 	s->flags = add->flags;
+	s->state_bytes = add->state_bytes;
 	s->deadline = msecs_to_jiffies(add->deadline_ms);
 	s->depth = add->depth;
 	s->slots = kvcalloc(s->depth, sizeof(*s->slots), GFP_KERNEL_ACCOUNT);
@@ -131,6 +132,7 @@ static int pim_session_submit(struct pim_session *s, const struct pim_request *r
 	if (tag == s->depth)
 		goto unlock;
 	s->slots[tag].state = PIM_SLOT_INFLIGHT;
+	s->slots[tag].op = req->op;
 	s->slots[tag].seq = ++s->seq;
 	reinit_completion(&s->slots[tag].done);
 	s->outstanding++;
@@ -173,7 +175,7 @@ static int pim_session_submit_wait(struct pim_session *s, const struct pim_reque
  * @words: where the answer's words go, or NULL
  *
  * 0; -EIO the provider said no, or it is gone, or did not answer in time, which
- * ends the session; -EINTR when the caller is being killed.
+ * ends the session; -EBUSY of a PIM_OP_SAVE; -EINTR when the caller is being killed.
  */
 int pim_session_call(struct pim_session *s, const struct pim_request *req, u64 *words)
 {
@@ -223,6 +225,16 @@ bool pim_session_busy(struct pim_session *s)
 	return busy;
 }
 
+/** pim_session_swap_mram - from now on @mram is the rank's; what it was goes to the caller */
+struct file *pim_session_swap_mram(struct pim_session *s, struct file *mram)
+{
+	lockdep_assert_held(&pim_lock);
+	spin_lock(&s->lock);
+	swap(s->mram, mram);
+	spin_unlock(&s->lock);
+	return mram;
+}
+
 /** pim_session_kill - no more requests; those under way end with -EIO */
 void pim_session_kill(struct pim_session *s)
 {
@@ -260,9 +272,12 @@ static void pim_session_complete(struct pim_session *s, const struct pim_complet
 {
 	struct pim_slot *slot = &s->slots[c->tag];
 
+	/* The one error that is an answer. */
+	bool busy = slot->op == PIM_OP_SAVE && c->result == -EBUSY;
+
 	s->outstanding--;
 	trace_pim_complete(s->rank->id, c->tag, c->seq, c->result);
-	if (c->result)
+	if (c->result && !busy)
 		atomic64_inc(&s->rank->provider_errors);
 	if (slot->state == PIM_SLOT_ABANDONED) {
 		slot->state = PIM_SLOT_FREE;
@@ -270,7 +285,7 @@ static void pim_session_complete(struct pim_session *s, const struct pim_complet
 		return;
 	}
 	slot->state = PIM_SLOT_DONE;
-	slot->result = c->result ? -EIO : 0;
+	slot->result = busy ? -EBUSY : c->result ? -EIO : 0;
 	memcpy(slot->words, c->words, sizeof(slot->words));
 	complete(&slot->done);
 }
@@ -374,6 +389,10 @@ static long pim_session_ioctl(struct file *file, unsigned int cmd, unsigned long
 		return pim_ioc_run(s, p);
 	case PIM_IOC_EVENTFD:
 		return pim_ioc_eventfd(s, p);
+	case PIM_IOC_STATE_PUT:
+		return pim_ioc_state_put(s, p);
+	case PIM_IOC_STATE_GET:
+		return pim_ioc_state_get(s, p);
 	}
 	return -ENOTTY;
 }
@@ -389,13 +408,26 @@ static __poll_t pim_session_poll(struct file *file, poll_table *pt)
 	return READ_ONCE(s->dead) ? EPOLLHUP | EPOLLIN | EPOLLRDNORM : EPOLLIN | EPOLLRDNORM;
 }
 
+static int pim_session_mmap_mram(struct pim_session *s, struct vm_area_struct *vma)
+{
+	struct file *mram;
+	int err;
+
+	spin_lock(&s->lock);
+	mram = get_file(s->mram);
+	spin_unlock(&s->lock);
+	err = pim_mram_mmap(mram, PIM_MMAP_MRAM, vma);
+	fput(mram);
+	return err;
+}
+
 static int pim_session_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct pim_session *s = file->private_data;
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 
 	if (offset >= PIM_MMAP_MRAM)
-		return pim_mram_mmap(s->mram, PIM_MMAP_MRAM, vma);
+		return pim_session_mmap_mram(s, vma);
 	if (offset != PIM_MMAP_RING || !(vma->vm_flags & VM_SHARED) ||
 	    vma->vm_end - vma->vm_start > s->ring_bytes)
 		return -EINVAL;

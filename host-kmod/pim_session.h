@@ -12,6 +12,8 @@
 
 #include "../include/uapi/annex/pim.h"
 
+#include "pim_state.h"
+
 struct eventfd_ctx;
 struct file;
 struct pim_rank;
@@ -27,6 +29,7 @@ enum pim_slot_state {
 struct pim_slot {
 	enum pim_slot_state state;
 	int result;
+	u32 op;
 	u64 seq;
 	u64 words[PIM_CIS_MAX];
 	struct completion done;
@@ -35,10 +38,16 @@ struct pim_slot {
 struct pim_session {
 	struct kref kref;
 	struct pim_rank *rank;		/* with a reference */
+	/*
+	 * Changed under pim_lock and lock, while the rank is saving or restoring: so
+	 * it stays for who has an operation under way.
+	 */
 	struct file *mram;
 	struct pid *pid;		/* process that made it */
 	u32 flags;			/* PIM_RANK_F_* */
+	u32 state_bytes;
 	unsigned long deadline;		/* of a request, jiffies */
+	bool no_save;			/* it failed to: it is not asked again; pim_lock */
 
 	struct pim_ring *ring;		/* shared: the provider may write anything at any time */
 	size_t ring_bytes;
@@ -51,6 +60,7 @@ struct pim_session {
 	u32 outstanding;		/* requests the provider has not answered */
 	u32 reported;			/* req_prod that PIM_IOC_RUN has returned */
 	u64 seq;
+	struct pim_state_xfer xfer;
 	struct eventfd_ctx *eventfd;	/* or NULL */
 	struct pim_slot *slots;		/* depth of them */
 
@@ -63,6 +73,7 @@ struct file *pim_session_file(struct pim_session *s);
 void pim_session_put(struct pim_session *s);
 int pim_session_call(struct pim_session *s, const struct pim_request *req, u64 *words);
 bool pim_session_busy(struct pim_session *s);
+struct file *pim_session_swap_mram(struct pim_session *s, struct file *mram);
 void pim_session_kill(struct pim_session *s);
 
 #endif

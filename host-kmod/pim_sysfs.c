@@ -15,6 +15,8 @@ static const char *const pim_state_names[] = {
 	[PIM_STATE_DRAINING]	= "draining",
 	[PIM_STATE_SCRUBBING]	= "scrubbing",
 	[PIM_STATE_FAULTY]	= "faulty",
+	[PIM_STATE_SAVING]	= "saving",
+	[PIM_STATE_RESTORING]	= "restoring",
 };
 
 /* An attribute that shows one value, looked at under pim_lock. */
@@ -112,6 +114,12 @@ PIM_STAT_SHOW(bytes_out, atomic64_read(&rank->bytes_out));
 PIM_STAT_SHOW(leases, atomic64_read(&rank->leases));
 PIM_STAT_SHOW(returns, atomic64_read(&rank->returns));
 PIM_STAT_SHOW(scrubs, atomic64_read(&rank->scrubs));
+PIM_STAT_SHOW(saves, atomic64_read(&rank->saves));
+PIM_STAT_SHOW(saves_busy, atomic64_read(&rank->saves_busy));
+PIM_STAT_SHOW(save_ns, atomic64_read(&rank->save_ns));
+PIM_STAT_SHOW(restores, atomic64_read(&rank->restores));
+PIM_STAT_SHOW(restore_ns, atomic64_read(&rank->restore_ns));
+PIM_STAT_SHOW(restore_errors, atomic64_read(&rank->restore_errors));
 PIM_STAT_SHOW(provider_errors, atomic64_read(&rank->provider_errors));
 PIM_STAT_SHOW(provider_timeouts, atomic64_read(&rank->provider_timeouts));
 PIM_STAT_SHOW(provider_broken, atomic64_read(&rank->provider_broken));
@@ -125,6 +133,12 @@ static struct attribute *pim_rank_stats[] = {
 	&dev_attr_leases.attr,
 	&dev_attr_returns.attr,
 	&dev_attr_scrubs.attr,
+	&dev_attr_saves.attr,
+	&dev_attr_saves_busy.attr,
+	&dev_attr_save_ns.attr,
+	&dev_attr_restores.attr,
+	&dev_attr_restore_ns.attr,
+	&dev_attr_restore_errors.attr,
 	&dev_attr_provider_errors.attr,
 	&dev_attr_provider_timeouts.attr,
 	&dev_attr_provider_broken.attr,

@@ -62,6 +62,37 @@ TRACE_EVENT(pim_rank_state,
 	TP_printk("rank=%u from=%d to=%d", __entry->rank, __entry->from, __entry->to)
 );
 
+DECLARE_EVENT_CLASS(pim_state_moved,
+	TP_PROTO(u32 rank, u64 lease, u32 bytes, u64 ns, int result),
+	TP_ARGS(rank, lease, bytes, ns, result),
+	TP_STRUCT__entry(
+		__field(u32, rank)
+		__field(u64, lease)
+		__field(u32, bytes)
+		__field(u64, ns)
+		__field(int, result)
+	),
+	TP_fast_assign(
+		__entry->rank = rank;
+		__entry->lease = lease;
+		__entry->bytes = bytes;
+		__entry->ns = ns;
+		__entry->result = result;
+	),
+	TP_printk("rank=%u lease=%llu bytes=%u ns=%llu result=%d", __entry->rank, __entry->lease,
+		  __entry->bytes, __entry->ns, __entry->result)
+);
+
+DEFINE_EVENT(pim_state_moved, pim_save,
+	TP_PROTO(u32 rank, u64 lease, u32 bytes, u64 ns, int result),
+	TP_ARGS(rank, lease, bytes, ns, result)
+);
+
+DEFINE_EVENT(pim_state_moved, pim_restore,
+	TP_PROTO(u32 rank, u64 lease, u32 bytes, u64 ns, int result),
+	TP_ARGS(rank, lease, bytes, ns, result)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

@@ -2,11 +2,14 @@
 /*
  * A virtio PCI function in a VFIO mediated device: everything that does not
  * depend on what kind of device it is. vpci_vfio.c talks to the VMM, vpci_regs.c
- * is the function's registers, vpci_ring.c its virtqueues, vpci_irq.c interrupts.
+ * is the function's registers, vpci_ring.c its virtqueues, vpci_irq.c interrupts,
+ * vpci_bell.c notifications by way of memory.
  *
  * The machine's memory is reached by vfio_dma_rw() only. Nothing of it is ever
  * pinned or mapped, so a range that the VMM unmaps is simply out of reach from
- * then on, and there is nothing to be undone.
+ * then on, and there is nothing to be undone. A queue's thread borrows the VMM's
+ * address space for that, and gives it back before it waits for anything
+ * (vpci_rest()): the VMM's end must not have to wait for that.
  *
  * Each enabled queue has a thread from DRIVER_OK to reset. It takes chains and
  * gives them to the type's handler, one after the other. To stop, it gets a
@@ -23,6 +26,7 @@
 #ifndef VPCI_H
 #define VPCI_H
 
+#include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
@@ -30,21 +34,25 @@
 #include <linux/wait.h>
 
 struct eventfd_ctx;
+struct mm_struct;
+struct page;
 struct task_struct;
 struct vpci_dev;
 struct vpci_queue;
+struct vm_area_struct;
 
 #define VPCI_QUEUES_MAX		65	/* 1 + 65 vectors fit the page of the MSI-X table */
 #define VPCI_CONFIG_MAX		256	/* bytes of device configuration */
 
 /* BAR 0: 64 bits, memory. */
-#define VPCI_BAR_BYTES		0x4000
+#define VPCI_BAR_BYTES		0x80000
 #define VPCI_BAR_COMMON		0x0000
 #define VPCI_BAR_ISR		0x0100
 #define VPCI_BAR_DEVICE		0x0200
-#define VPCI_BAR_NOTIFY		0x1000
 #define VPCI_BAR_MSIX		0x2000
 #define VPCI_BAR_PBA		0x3000
+#define VPCI_BAR_NOTIFY		0x4000	/* a page for each queue */
+#define VPCI_NOTIFY_BYTES	0x1000
 
 /* A part of a chain. */
 struct vpci_seg {
@@ -90,6 +98,8 @@ struct vpci_chain {
  * @class: PCI class code, 24 bits
  * @features: of the type; those of rings and transport are the core's
  * @config_bytes: device configuration, up to VPCI_CONFIG_MAX
+ * @poll_us: how long a thread looks at the doorbell before it sleeps; 0 when the device is
+ *	opened: there is none
  * @open: the VMM opens it; says how many queues there are, and of what size
  * @close: it has closed it; after @reset
  * @config: fill in the device configuration
@@ -103,6 +113,7 @@ struct vpci_type {
 	u32 class;
 	u64 features;
 	u32 config_bytes;
+	const uint *poll_us;
 	int (*open)(struct vpci_dev *dev);
 	void (*close)(struct vpci_dev *dev);
 	void (*config)(struct vpci_dev *dev, void *buf);
@@ -128,7 +139,11 @@ struct vpci_queue {
 	struct task_struct *task;	/* with a reference, or NULL; dev->lock */
 	bool stop;
 	bool kicked;
+	bool fail;			/* a test: as if the ring made no sense */
 	wait_queue_head_t wait;		/* stop, kicked */
+	struct page *bell;		/* from open to close, or NULL */
+	bool bell_mapped;		/* vpci_bell.c has the rules */
+	bool bell_due;			/* it was by a write, which is still to come */
 
 	/* The thread's. */
 	bool event_idx;
@@ -137,6 +152,10 @@ struct vpci_queue {
 	u16 seen_avail;		/* the driver's index, when it was last looked at */
 	u16 next_used;		/* elements put into the used ring so far */
 	u16 signalled;		/* next_used when an interrupt was last thought of */
+	bool landing;		/* waits for that write */
+	bool bell_pays;		/* wait for the next notification before sleeping */
+	ktime_t idle_since;	/* when the ring became empty, with next_avail at this: */
+	u16 idle_avail;
 	__le16 used_flags;
 	__le32 used_first;	/* the id in the first element of the used ring */
 	struct vring_desc *table;	/* size_max elements */
@@ -163,6 +182,8 @@ struct vpci_dev {
 	bool opened;
 	u32 nr_queues;		/* from open to close, as @queues */
 	struct vpci_queue *queues;
+	bool bell;		/* the queues have bells */
+	struct mm_struct *mm;	/* of who opened it */
 	u8 config[256];		/* PCI configuration space */
 	u8 config_mask[256];	/* bits that can be written */
 	u8 status;
@@ -175,9 +196,14 @@ struct vpci_dev {
 	struct vpci_irq irq;
 	bool master;		/* bus master bit: the function may reach memory */
 	bool needs_reset;	/* set by threads, cleared by a reset */
+	bool mm_foreign;	/* the machine's memory is in another one */
 	u8 generation;		/* of the device configuration */
 
 	atomic64_t kicks;
+	atomic64_t kicks_trapped;	/* of them: that came by way of the VMM */
+	atomic64_t faults;	/* of doorbells that were not mapped */
+	atomic64_t polls;	/* times that a thread looked at its doorbell for a while */
+	atomic64_t polls_empty;	/* of them: and saw none */
 	atomic64_t requests;
 	atomic64_t interrupts;
 	atomic64_t broken;	/* rings that made no sense */
@@ -193,6 +219,9 @@ void vpci_init(struct vpci_dev *dev, const struct vpci_type *type, u16 virtio_id
 /** vpci_dma - copy @bytes from (or with @write to) the machine's memory; false: out of reach */
 bool vpci_dma(struct vpci_dev *dev, u64 addr, void *buf, size_t bytes, bool write);
 
+/** vpci_rest - this thread of a queue may have to wait; vpci_dma() goes on afterwards */
+void vpci_rest(struct vpci_dev *dev);
+
 /* vpci_regs.c; under dev->lock */
 int vpci_regs_create(struct vpci_dev *dev);
 void vpci_regs_destroy(struct vpci_dev *dev);
@@ -205,7 +234,8 @@ void vpci_reset(struct vpci_dev *dev);
 /* vpci_ring.c */
 int vpci_queue_start(struct vpci_queue *q);
 void vpci_queue_stop(struct vpci_queue *q);
-void vpci_queue_kick(struct vpci_queue *q);
+void vpci_queue_wake(struct vpci_queue *q);
+int vpci_queue_fail(struct vpci_dev *dev, u32 index);
 
 /**
  * vpci_chain_read - the next bytes of the readable part
@@ -216,6 +246,14 @@ int vpci_chain_read(struct vpci_chain *c, void *buf, size_t bytes);
 
 /** vpci_chain_write - the next bytes of the writable part; errors as of vpci_chain_read() */
 int vpci_chain_write(struct vpci_chain *c, const void *buf, size_t bytes);
+
+/* vpci_bell.c */
+int vpci_bell_create(struct vpci_dev *dev);
+void vpci_bell_destroy(struct vpci_dev *dev);
+int vpci_bell_mmap(struct vpci_dev *dev, struct vm_area_struct *vma);
+void vpci_bell_poll(struct vpci_queue *q);
+void vpci_bell_answer(struct vpci_queue *q);
+void vpci_bell_close(struct vpci_queue *q);
 
 /* vpci_irq.c */
 void vpci_irq_init(struct vpci_irq *irq);

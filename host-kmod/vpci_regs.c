@@ -74,8 +74,8 @@ static void vpci_config_create(struct vpci_dev *dev)
 	vpci_cap_virtio(c + VPCI_CAP_COMMON, VPCI_CAP_NOTIFY, 16, VIRTIO_PCI_CAP_COMMON_CFG,
 			VPCI_BAR_COMMON, sizeof(struct virtio_pci_common_cfg));
 	vpci_cap_virtio(c + VPCI_CAP_NOTIFY, VPCI_CAP_ISR, 20, VIRTIO_PCI_CAP_NOTIFY_CFG,
-			VPCI_BAR_NOTIFY, dev->nr_queues * 4);
-	vpci_put32(c + VPCI_CAP_NOTIFY + 16, 4);	/* bytes a queue */
+			VPCI_BAR_NOTIFY, dev->nr_queues * VPCI_NOTIFY_BYTES);
+	vpci_put32(c + VPCI_CAP_NOTIFY + 16, VPCI_NOTIFY_BYTES);
 	vpci_cap_virtio(c + VPCI_CAP_ISR, VPCI_CAP_DEVICE, 16, VIRTIO_PCI_CAP_ISR_CFG,
 			VPCI_BAR_ISR, 1);
 	vpci_cap_virtio(c + VPCI_CAP_DEVICE, VPCI_CAP_MSIX, 16, VIRTIO_PCI_CAP_DEVICE_CFG,
@@ -110,7 +110,7 @@ static void vpci_command_changed(struct vpci_dev *dev)
 		return;
 	WRITE_ONCE(dev->master, master);
 	for (i = 0; i < dev->nr_queues && master; i++)
-		vpci_queue_kick(&dev->queues[i]);
+		vpci_queue_wake(&dev->queues[i]);
 }
 
 void vpci_config_read(struct vpci_dev *dev, u32 offset, u8 *buf, u32 bytes)
@@ -383,6 +383,8 @@ int vpci_regs_create(struct vpci_dev *dev)
 		if (!q->table || !q->seg)
 			return -ENOMEM;
 	}
+	if (vpci_bell_create(dev))
+		return -ENOMEM;
 	vpci_config_create(dev);
 	dev->master = false;
 	vpci_reset(dev);
@@ -395,6 +397,7 @@ void vpci_regs_destroy(struct vpci_dev *dev)
 	u32 i;
 
 	lockdep_assert_held(&dev->lock);
+	vpci_bell_destroy(dev);
 	for (i = 0; i < dev->nr_queues; i++) {
 		kvfree(dev->queues[i].table);
 		kvfree(dev->queues[i].seg);

@@ -12,9 +12,11 @@
  *
  * Notifications: while a thread is awake, the driver need not kick (with
  * EVENT_IDX, because the event index stays behind; else by a flag). Before it
- * sleeps, it asks for a kick and looks once more.
+ * sleeps, it asks for a kick and looks once more. It then also waits for a moment
+ * where that keeps the next kick cheap (vpci_bell.c).
  */
 #include <linux/kthread.h>
+#include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -267,6 +269,8 @@ static int vpci_ring_next(struct vpci_queue *q, struct vpci_chain *c)
 {
 	__le16 head;
 
+	if (READ_ONCE(q->fail))
+		return -EINVAL;
 	if (q->seen_avail == q->next_avail) {
 		if (!vpci_avail_index(q, &q->seen_avail) ||
 		    (u16)(q->seen_avail - q->next_avail) > q->size)
@@ -313,9 +317,16 @@ static int vpci_queue_loop(struct vpci_queue *q)
 	u16 index;
 
 	while (!err && !READ_ONCE(q->stop)) {
+		vpci_bell_poll(q);
+		if (!READ_ONCE(q->kicked))
+			vpci_bell_close(q);
+		if (!vpci_queue_awake(q))
+			vpci_rest(q->dev);
 		if (wait_event_interruptible(q->wait, vpci_queue_awake(q) || READ_ONCE(q->stop)))
 			break;
+		vpci_bell_answer(q);
 		WRITE_ONCE(q->kicked, false);
+		smp_mb();	/* a kick from now on is seen, or its chain is */
 		if (!vpci_ask_kick(q, true))
 			return -EINVAL;
 		do {
@@ -341,6 +352,7 @@ static int vpci_queue_thread(void *data)
 	if (type->enter)
 		type->enter(q);
 	err = vpci_queue_loop(q);
+	vpci_rest(q->dev);
 	if (type->leave)
 		type->leave(q);
 	if (err && !READ_ONCE(q->stop)) {
@@ -357,6 +369,7 @@ int vpci_queue_start(struct vpci_queue *q)
 	struct task_struct *task;
 
 	q->stop = false;
+	q->fail = false;
 	q->kicked = true;	/* there may be something already */
 	q->next_avail = 0;
 	q->seen_avail = 0;
@@ -387,10 +400,28 @@ void vpci_queue_stop(struct vpci_queue *q)
 	q->task = NULL;
 }
 
-/** vpci_queue_kick - from the driver */
-void vpci_queue_kick(struct vpci_queue *q)
+/** vpci_queue_fail - for tests: the queue breaks; -ENXIO if it is not served */
+int vpci_queue_fail(struct vpci_dev *dev, u32 index)
 {
-	atomic64_inc(&q->dev->kicks);
+	struct vpci_queue *q;
+	int err = -ENXIO;
+
+	mutex_lock(&dev->lock);
+	if (dev->opened && index < dev->nr_queues) {
+		q = &dev->queues[array_index_nospec(index, dev->nr_queues)];
+		if (q->task) {
+			WRITE_ONCE(q->fail, true);
+			vpci_queue_wake(q);
+			err = 0;
+		}
+	}
+	mutex_unlock(&dev->lock);
+	return err;
+}
+
+/** vpci_queue_wake - there may be something in the ring */
+void vpci_queue_wake(struct vpci_queue *q)
+{
 	WRITE_ONCE(q->kicked, true);
 	wake_up(&q->wait);
 }

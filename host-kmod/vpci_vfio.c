@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The device as the VMM sees it: VFIO's calls. */
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/pci_regs.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
@@ -22,9 +24,43 @@ void vpci_init(struct vpci_dev *dev, const struct vpci_type *type, u16 virtio_id
 	vpci_irq_init(&dev->irq);
 }
 
+/* --- the machine's memory ----------------------------------------------------------------- */
+
+/*
+ * A thread that has the VMM's address space already spares vfio_dma_rw() two changes
+ * of it for each piece, of which a transfer has one a page.
+ */
+static void vpci_borrow(struct vpci_dev *dev)
+{
+	if (!current->mm && !READ_ONCE(dev->mm_foreign) && mmget_not_zero(dev->mm))
+		kthread_use_mm(dev->mm);
+}
+
+void vpci_rest(struct vpci_dev *dev)
+{
+	if (!current->mm)
+		return;
+	kthread_unuse_mm(dev->mm);
+	mmput(dev->mm);
+}
+
 bool vpci_dma(struct vpci_dev *dev, u64 addr, void *buf, size_t bytes, bool write)
 {
-	return !bytes || (addr + bytes > addr && !vfio_dma_rw(&dev->vdev, addr, buf, bytes, write));
+	if (!bytes)
+		return true;
+	if (addr + bytes <= addr)
+		return false;
+	vpci_borrow(dev);
+	if (!vfio_dma_rw(&dev->vdev, addr, buf, bytes, write))
+		return true;
+	if (!current->mm)
+		return false;
+	/* Out of reach, or another process has mapped it for the device. */
+	vpci_rest(dev);
+	if (vfio_dma_rw(&dev->vdev, addr, buf, bytes, write))
+		return false;
+	WRITE_ONCE(dev->mm_foreign, true);
+	return true;
 }
 
 /* --- open and close ---------------------------------------------------------------------- */
@@ -44,6 +80,9 @@ static int vpci_open(struct vfio_device *vdev)
 		dev->type->close(dev);
 		goto unlock;
 	}
+	dev->mm = current->mm;
+	mmgrab(dev->mm);
+	dev->mm_foreign = false;
 	dev->opened = true;
 unlock:
 	mutex_unlock(&dev->lock);
@@ -60,6 +99,7 @@ static void vpci_close(struct vfio_device *vdev)
 	vpci_irq_clear(&dev->irq);
 	vpci_regs_destroy(dev);
 	dev->type->close(dev);
+	mmdrop(dev->mm);
 	mutex_unlock(&dev->lock);
 }
 
@@ -98,12 +138,16 @@ static u64 vpci_region_bytes(u32 index)
 /* A notification does not need the lock: queues stay while the device is open. */
 static bool vpci_notify(struct vpci_dev *dev, u32 index, u64 offset)
 {
-	u64 queue = (offset - VPCI_BAR_NOTIFY) / 4;
+	u64 queue = (offset - VPCI_BAR_NOTIFY) / VPCI_NOTIFY_BYTES;
 
 	if (index != VFIO_PCI_BAR0_REGION_INDEX || offset < VPCI_BAR_NOTIFY ||
 	    queue >= dev->nr_queues)
 		return false;
-	vpci_queue_kick(&dev->queues[array_index_nospec(queue, dev->nr_queues)]);
+	if (!(offset % VPCI_NOTIFY_BYTES)) {	/* nothing else is there */
+		atomic64_inc(&dev->kicks);
+		atomic64_inc(&dev->kicks_trapped);
+		vpci_queue_wake(&dev->queues[array_index_nospec(queue, dev->nr_queues)]);
+	}
 	return true;
 }
 
@@ -210,10 +254,39 @@ static int vpci_get_info(void __user *arg)
 	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }
 
-static int vpci_get_region_info(void __user *arg)
+/* The part of BAR 0 that may be mapped: the notifications. */
+struct vpci_sparse {
+	struct vfio_region_info_cap_sparse_mmap cap;
+	struct vfio_region_sparse_mmap_area area;
+};
+
+static int vpci_get_sparse(struct vpci_dev *dev, void __user *arg, struct vfio_region_info *info)
+{
+	struct vpci_sparse sparse = {
+		.cap.header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP,
+		.cap.header.version = 1,
+		.cap.nr_areas = 1,
+		.area.offset = VPCI_BAR_NOTIFY,
+		.area.size = (u64)dev->nr_queues * VPCI_NOTIFY_BYTES,
+	};
+	u32 bytes = sizeof(*info) + sizeof(sparse);
+
+	BUILD_BUG_ON(offsetof(struct vpci_sparse, area) !=
+		     offsetof(struct vfio_region_info_cap_sparse_mmap, areas));
+	info->flags |= VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS;
+	if (info->argsz < bytes) {
+		info->argsz = bytes;	/* it asks again */
+		return 0;
+	}
+	info->cap_offset = sizeof(*info);
+	return copy_to_user(arg + sizeof(*info), &sparse, sizeof(sparse)) ? -EFAULT : 0;
+}
+
+static int vpci_get_region_info(struct vpci_dev *dev, void __user *arg)
 {
 	struct vfio_region_info info;
 	size_t minsz = offsetofend(struct vfio_region_info, offset);
+	int err = 0;
 
 	if (copy_from_user(&info, arg, minsz))
 		return -EFAULT;
@@ -223,7 +296,9 @@ static int vpci_get_region_info(void __user *arg)
 	info.size = vpci_region_bytes(info.index);
 	info.cap_offset = 0;
 	info.flags = info.size ? VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE : 0;
-	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
+	if (info.index == VFIO_PCI_BAR0_REGION_INDEX && dev->bell)
+		err = vpci_get_sparse(dev, arg, &info);
+	return err ?: copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }
 
 static int vpci_get_irq_info(struct vpci_dev *dev, void __user *arg)
@@ -276,7 +351,7 @@ static long vpci_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long
 	case VFIO_DEVICE_GET_INFO:
 		return vpci_get_info(p);
 	case VFIO_DEVICE_GET_REGION_INFO:
-		return vpci_get_region_info(p);
+		return vpci_get_region_info(dev, p);
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		return vpci_get_irq_info(dev, p);
 	case VFIO_DEVICE_SET_IRQS:
@@ -290,6 +365,11 @@ static long vpci_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long
 	return -ENOTTY;
 }
 
+static int vpci_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
+{
+	return vpci_bell_mmap(vdev_to_vpci(vdev), vma);
+}
+
 const struct vfio_device_ops vpci_vfio_ops = {
 	.name		= "vpci",
 	.open_device	= vpci_open,
@@ -297,6 +377,7 @@ const struct vfio_device_ops vpci_vfio_ops = {
 	.read		= vpci_read,
 	.write		= vpci_write,
 	.ioctl		= vpci_ioctl,
+	.mmap		= vpci_mmap,
 	.request	= vpci_request,
 	ANNEX_VFIO_COMPAT_OPS
 };

@@ -66,6 +66,16 @@ guest_reaches()	# NAME WORDS
 	guest_said "$@" || guest_fails "$1" "the guest does not say '$2'"
 }
 
+guest_said_times()	# NAME WORDS N
+{
+	[ "$(grep -c -- "$2" "/tmp/$1.out")" -ge "$3" ] || ended "${guest_pid[$1]}"
+}
+
+guest_reaches_times()	# NAME WORDS N
+{
+	wait_until "$patience" guest_said_times "$@" || guest_fails "$1" "the guest does not say '$2' $3 times"
+}
+
 guest_go()	# NAME: past its 'read x'
 {
 	timeout 10 sh -c "echo >/tmp/$1.in"
@@ -106,7 +116,8 @@ stat_of()	# COUNTER
 
 report()
 {
-	note "kicks $(stat_of kicks), requests $(stat_of requests), interrupts $(stat_of interrupts)," \
+	note "kicks $(stat_of kicks) ($(stat_of kicks_trapped) trapped, $(stat_of faults) faults," \
+		"$(stat_of polls) polls, $(stat_of polls_empty) in vain), requests $(stat_of requests), interrupts $(stat_of interrupts)," \
 		"commits $(stat_of commits), updates $(stat_of updates), transfers $(stat_of transfers)," \
 		"in $(($(stat_of bytes_in) >> 10)) KiB, out $(($(stat_of bytes_out) >> 10)) KiB"
 }
@@ -201,8 +212,108 @@ provider_dies()
 	guest_wait vm0
 }
 
+# A queue of the device breaks, the control queue too: open files answer EIO, and nothing
+# opens, until the driver is bound anew. The rank is given back at once.
+needs_reset()
+{
+	local queue n=0
+
+	provide
+	vm_add vm0
+	guest_start vm0 "for q in 1 0; do
+			rank /dev/dpu_rank0 until EIO || exit 1
+			rank /dev/dpu_rank0 open && exit 2
+			echo \$q broken; read x
+			cd /sys/bus/virtio/drivers/virtio_pim
+			for d in virtio*; do echo \$d >unbind; echo \$d >bind; done
+			rank /dev/dpu_rank0 clean || exit 3
+		done
+		dmesg | grep -c 'the device has failed'"
+	for queue in 1 0; do
+		guest_reaches_times vm0 working $((n + 1))
+		become 0 leased
+		echo "$queue" >"/sys/kernel/debug/pim_mdev/$uuid/fail_queue"
+		n=$((n + 1))
+		guest_reaches vm0 "$queue broken"
+		[ "$(stat_of broken)" = "$n" ]
+		become 0 free
+		[ "$(cat "$mdevs/$uuid/leases")" = - ]
+		guest_go vm0
+	done
+	guest_wait vm0
+	guest_said vm0 '^2'
+	not tee "/sys/kernel/debug/pim_mdev/$uuid/fail_queue" <<<1
+}
+
+# 32 ranks of one guest, all open at once.
+many()
+{
+	local i
+
+	provide --ranks 32 --mram $((64 << 10))
+	vm_add vm0 --ranks 32
+	guest_start vm0 "mkfifo hold; for i in \$(seq 0 31); do
+			rank /dev/dpu_rank\$i fill 4096 \$i && rank /dev/dpu_rank\$i clean || exit 1
+		done
+		for i in \$(seq 0 31); do rank /dev/dpu_rank\$i hold <>hold & done; read x"
+	guest_reaches_times vm0 holding 32
+	[ "$(tr ' ' '\n' <"$mdevs/$uuid/leases" | sort -n | uniq | grep -c '[0-9]')" = 32 ]
+	guest_go vm0
+	guest_wait vm0
+	for ((i = 0; i < 32; i++)); do
+		become "$i" free
+	done
+}
+
+# The guest sleeps and wakes: who had the rank open gets EIO, who opens it then has one.
+sleeps()
+{
+	provide
+	vm_add vm0
+	guest_start vm0 "rank /dev/dpu_rank0 until EIO & p=\$!
+		sleep 1; echo devices >/sys/power/pm_test || exit 1
+		echo freeze >/sys/power/state || exit 2
+		wait \$p || exit 3; echo woke
+		rank /dev/dpu_rank0 clean || exit 4
+		rank /dev/dpu_rank0 transfer || exit 5"
+	guest_wait vm0
+	guest_said vm0 woke
+	become 0 free
+	[ "$(stat_of broken)" = 0 ]
+}
+
+# With a doorbell a notification is no exit to QEMU, or (without) each is one.
+doorbell()
+{
+	provide
+	vm_add vm0
+	guest_start vm0 "rank /dev/dpu_rank0 updates 200 && rank /dev/dpu_rank0 transfer"
+	guest_wait vm0
+	report
+	[ "$(stat_of kicks)" -gt 100 ]
+	if "$bin/vm" "$uuid" bell 1; then
+		[ "$(stat_of faults)" -gt 0 ]
+		# QEMU maps memory a moment after the guest has put it somewhere
+		[ "$(stat_of kicks_trapped)" -lt 10 ]
+	fi
+	become 0 free
+	echo 0 >/sys/module/pim_mdev/parameters/poll_us
+	"$pimctl" vm remove vm0
+	vm_add vm0
+	guest_start vm0 "rank /dev/dpu_rank0 updates 200 && rank /dev/dpu_rank0 transfer"
+	guest_wait vm0
+	report
+	echo 200 >/sys/module/pim_mdev/parameters/poll_us
+	[ "$(stat_of kicks_trapped)" -gt 100 ]
+	[ "$(stat_of kicks_trapped)" = "$(stat_of kicks)" ]
+}
+
 t_run clients clients
 t_run programs programs
 t_run two-guests two_guests
 t_run provider-dies provider_dies
+t_run needs-reset needs_reset
+t_run sleeps sleeps
+t_run many many
+t_run doorbell doorbell
 t_end

@@ -137,10 +137,13 @@ t_end()
 	exit "$t_failed"
 }
 
+nodes=1		# device nodes of each rank
+
 load()	# [dpu's PARAMETER=VALUE]...
 {
 	pins_before=$(pins)
-	insmod "$modules/dpu.ko" "$@" && insmod "$modules/pim.ko" && insmod "$modules/pim_local.ko"
+	insmod "$modules/dpu.ko" "$@" && insmod "$modules/pim.ko" &&
+		insmod "$modules/pim_local.ko" nodes="$nodes"
 }
 
 # load_vms: devices for virtual machines too

@@ -196,7 +196,114 @@ killed()
 	vm work
 }
 
-# What is in a rank of somebody else stays; other calls go on.
+# 32 ranks of one device, all in use; and all given back when their machine is killed.
+many()
+{
+	local i
+
+	provide --ranks 32 --mram $((64 << 10))
+	vm_add vm0 --ranks 32
+	vm many 32
+	wait_until 60 all_free
+	start_vm many 32 hold
+	wait_until 60 says /tmp/vm.out 'all open' || fail "$(</tmp/vm.out)"
+	[ "$(tr ' ' '\n' <"$mdevs/$uuid/leases" | sort -n | uniq | grep -c '[0-9]')" = 32 ]
+	[ "$("$pimctl" lease list | grep -c ' vm0$')" = 32 ]
+	kill -KILL "$vm"
+	reap "$vm"
+	wait_until 60 all_free
+	for ((i = 0; i < 32; i += 7)); do
+		"$bin/rank" "/dev/dpu_rank$i" clean
+	done
+}
+
+all_free()
+{
+	[ "$(cat "$sys"/rank*/state | sort -u)" = free ]
+}
+
+# Killed in a known state: a machine, then a provider under it, then pimctl.
+# 100 rounds under 'make soak'.
+killed_in()
+{
+	local i state who states=(idle stuck broken busy opening)
+
+	vm_add vm0
+	provide --deadline 60000
+	for ((i = 0; i < $(times 10); i++)); do
+		state=${states[i % 5]} who=$((i / 5 % 2 ? 1 : 0))
+		[ "$state" != opening ] || hold_scrubbing
+		start_vm state "$state"
+		wait_until 20 says /tmp/vm.out "^$state" || fail "$state: $(</tmp/vm.out)"
+		if [ "$who" = 1 ]; then
+			kill -KILL "$provider"
+			reap "$provider"
+		fi
+		kill -KILL "$vm"
+		reap "$vm"
+		# who waits for a provider that does not answer has it killed
+		if [ "$who" = 1 ] || [ "$state" = stuck ] || [ "$state" = opening ]; then
+			kill -KILL "$provider" 2>/dev/null || true
+			reap "$provider"
+			become 0 faulty
+			provide --deadline 60000
+		fi
+		become 0 free
+		[ "$(cat "$mdevs/$uuid/opened")" = 0 ]
+		pimctl_killed
+	done
+	vm work
+}
+
+# Its rank is being cleaned, which does not end: the provider is stopped.
+hold_scrubbing()
+{
+	start_vm state idle
+	wait_until 20 says /tmp/vm.out ^idle || fail "$(</tmp/vm.out)"
+	kill -STOP "$provider"
+	kill -KILL "$vm"
+	reap "$vm"
+	become 0 scrubbing
+}
+
+pimctl_killed()
+{
+	local lease
+
+	"$pimctl" lease run -- sleep 1000 >/dev/null 2>&1 &
+	lease=$!
+	become 0 leased
+	kill -KILL "$lease"
+	reap "$lease"
+	become 0 free
+}
+
+# Another machine is used rightly beside one that is not.
+beside()	# COMMAND...
+{
+	local vm0 neighbour
+
+	vm_add vm1
+	[ -p "/tmp/beside.$$" ] || mkfifo -m 600 "/tmp/beside.$$"
+	"$bin/vm" "$uuid" beside <>"/tmp/beside.$$" >/tmp/beside.out 2>&1 &
+	neighbour=$!
+	wait_until 20 says /tmp/beside.out working || fail "$(</tmp/beside.out)"
+	vm_add vm0 --ranks 2
+	vm0=$uuid
+	"$@"
+	echo >"/tmp/beside.$$"
+	wait "$neighbour" || fail "beside it: $(</tmp/beside.out)"
+	sed 's/^/# beside it: /' /tmp/beside.out
+	uuid=$vm0
+}
+
+registers()
+{
+	provide --ranks 2
+	beside vm registers
+}
+
+# What is in a rank of somebody else stays; other calls, and other machines, go on.
 fuzz()
 {
 	local calls
@@ -204,13 +311,12 @@ fuzz()
 	calls=$(times 15000)
 	[ -z "${ANNEX_DEBUG:-}" ] || calls=3000
 	note "seed $seed, $calls calls"
-	provide --ranks 2
+	provide --ranks 4
 	: >/tmp/lease.out
 	"$pimctl" lease run --rank 1 -- sh -c 'echo have; exec sleep 1000' >/tmp/lease.out 2>&1 &
 	wait_until 10 says /tmp/lease.out have
 	"$bin/rank" /dev/dpu_rank1 fill 65536 5
-	vm_add vm0 --ranks 2
-	vm fuzz "$seed" "$calls"
+	beside vm fuzz "$seed" "$calls"
 	"$bin/rank" /dev/dpu_rank1 filled 65536 5
 	"$pimctl" --json vm list | grep -E '"(requests|broken|errors|kicks)"' | sed 's/^/# /'
 }
@@ -230,12 +336,42 @@ parameters()
 	load_vms
 }
 
+# Notifications as memory, where the kernel can take a mapping away again. Requests
+# are answered; few notifications are exits, and none is without a doorbell.
+doorbell()
+{
+	local kicks
+
+	provide
+	vm_add vm0
+	if ! "$bin/vm" "$uuid" bell 1; then
+		[ "$(uname -r | cut -d. -f1-2)" = 6.1 ] || fail "no doorbell"
+		note "no doorbell on this kernel"
+		return
+	fi
+	vm ring "$(times 400)"
+	(cd "$mdevs/$uuid/stats" && grep . kicks* faults polls*) | sed 's/^/# /'
+	kicks=$(cat "$mdevs/$uuid/stats/kicks")
+	[ "$kicks" -ge "$(times 400)" ]
+	[ "$(cat "$mdevs/$uuid/stats/faults")" -gt 1 ]
+	[ "$(cat "$mdevs/$uuid/stats/kicks_trapped")" -lt $((kicks / 2)) ]
+	echo 10000 >/sys/module/pim_mdev/parameters/poll_us
+	vm ring "$(times 100)"
+	[ "$(cat "$mdevs/$uuid/stats/polls")" -gt 0 ]
+	echo 0 >/sys/module/pim_mdev/parameters/poll_us
+	vm bell 0
+	vm work
+	echo 200 >/sys/module/pim_mdev/parameters/poll_us
+	not quietly tee /sys/module/pim_mdev/parameters/poll_us <<<10001
+}
+
 t_run info action info
 t_run work action work
 t_run wrong action wrong
 t_run broken action broken
 t_run intx action intx
 t_run told told
+t_run doorbell doorbell
 t_run tool tool
 t_run clean clean
 t_run kept kept
@@ -247,7 +383,11 @@ t_run quota quota
 t_run stuck-reset stuck reset
 t_run stuck-device-reset stuck device-reset
 t_run stuck-close stuck close
+t_run registers registers
+t_run move action move "$(times 4)"
+t_run many many
 t_run killed killed
+t_run killed-in killed_in
 t_run fuzz fuzz
 t_run parameters parameters
 t_end

@@ -61,6 +61,16 @@ int pim_owner_get(int arbiter, uint32_t uid, struct pim_owner_state *st, struct 
 	return errno == ENOENT ? 0 : ax_fail(msg, "%s: %s", pim_arbiter_path(), strerror(errno));
 }
 
+int pim_parked_get(int arbiter, uint64_t lease, struct pim_parked_state *st, struct ax_msg *msg)
+{
+	memset(st, 0, sizeof(*st));
+	st->size = sizeof(*st);
+	st->lease = lease;
+	if (!ioctl(arbiter, PIM_IOC_PARKED_STATE, st))
+		return 1;
+	return errno == ENOENT ? 0 : ax_fail(msg, "%s: %s", pim_arbiter_path(), strerror(errno));
+}
+
 int pim_lease(int arbiter, struct pim_lease_req *req, struct ax_msg *msg)
 {
 	char which[16] = "any rank";
@@ -90,7 +100,7 @@ int pim_lease(int arbiter, struct pim_lease_req *req, struct ax_msg *msg)
 const char *pim_state_name(uint32_t state)
 {
 	static const char *const names[] = {
-		"free", "leased", "draining", "scrubbing", "faulty"
+		"free", "leased", "draining", "scrubbing", "faulty", "saving", "restoring"
 	};
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
@@ -110,6 +120,8 @@ const char *pim_event_name(uint32_t type)
 		[PIM_EVENT_PROVIDER_BROKEN] = "provider-broken",
 		[PIM_EVENT_TAKEN_OVER] = "taken-over",
 		[PIM_EVENT_OVERRUN] = "overrun",
+		[PIM_EVENT_PARKED] = "parked",
+		[PIM_EVENT_RESTORED] = "restored",
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "unknown";

@@ -23,6 +23,9 @@ int pim_arbiter_open(struct ax_msg *msg);
 int pim_rank_get(int arbiter, uint32_t id, struct pim_rank_state *st, struct ax_msg *msg);
 int pim_owner_get(int arbiter, uint32_t uid, struct pim_owner_state *st, struct ax_msg *msg);
 
+/* The first parked lease of at least that number. 1; 0: there is none; -1. */
+int pim_parked_get(int arbiter, uint64_t lease, struct pim_parked_state *st, struct ax_msg *msg);
+
 /* A lease's file, or -1 after a message; errno stays. */
 int pim_lease(int arbiter, struct pim_lease_req *req, struct ax_msg *msg);
 

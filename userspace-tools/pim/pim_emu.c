@@ -39,7 +39,50 @@ static const struct ax_program program = {
 struct emu {
 	struct pim_provider provider;
 	struct pim_rank *rank;
+	size_t state_bytes;	/* at most */
 };
+
+/*
+ * All but MRAM goes to the kernel, and what was MRAM is not ours any more. What is
+ * in between is somebody's secret: it does not stay in this process's memory.
+ */
+static int save(struct emu *e)
+{
+	size_t room = e->state_bytes, size;
+	void *bytes = malloc(room);
+	int error;
+
+	if (!bytes)
+		return -ENOMEM;
+	error = pim_rank_save_state(e->rank, bytes, room, &size);
+	if (!error)
+		error = pim_serve_put_state(e->provider.serve, bytes, (uint32_t)size);
+	if (!error)
+		error = pim_serve_unmap_mram(e->provider.serve);
+	explicit_bzero(bytes, room);
+	free(bytes);
+	return error;
+}
+
+static int restore(struct emu *e)
+{
+	size_t room = e->state_bytes;
+	void *bytes = malloc(room);
+	int64_t size;
+	int error = pim_serve_map_mram(e->provider.serve);
+
+	if (!error && !bytes)
+		error = -ENOMEM;
+	if (!error) {
+		size = pim_serve_get_state(e->provider.serve, bytes, (uint32_t)room);
+		error = size < 0 ? (int)size :
+			pim_rank_restore_state(e->rank, bytes, (size_t)size);
+	}
+	if (bytes)
+		explicit_bzero(bytes, room);
+	free(bytes);
+	return error;
+}
 
 /* One request. What comes from the kernel is what clients sent: the rank bears all of it. */
 static void answer(struct pim_provider *p, const struct pim_request *req)
@@ -51,6 +94,14 @@ static void answer(struct pim_provider *p, const struct pim_request *req)
 	switch (req->op) {
 	case PIM_OP_RESET:
 		pim_rank_reset(e->rank);	/* MRAM is the kernel's affair */
+		if (!pim_serve_mram_mapped(p->serve))
+			result = pim_serve_map_mram(p->serve);
+		break;
+	case PIM_OP_SAVE:
+		result = save(e);
+		break;
+	case PIM_OP_RESTORE:
+		result = restore(e);
 		break;
 	case PIM_OP_COMMIT:
 		pim_rank_commit(e->rank, (const uint64_t *)req->words);
@@ -101,11 +152,14 @@ static int start(struct emu *e, const struct settings *s, struct pim_pool *pool,
 	add.chip_id = s->chip_id;
 	add.deadline_ms = s->deadline * 1000;
 	strcpy(add.provider, "pim-emu");
+	config.dpu.mram_size = s->mram;
+	e->state_bytes = pim_rank_state_size(&config.dpu);
+	add.flags = PIM_RANK_F_SAVE;
+	add.state_bytes = (uint32_t)e->state_bytes;
 	e->provider.answer = answer;
 	ret = pim_provide_rank(&e->provider, control, &add);
 	if (ret != AX_OK)
 		return ret;
-	config.dpu.mram_size = s->mram;
 	config.mram = pim_serve_mram(e->provider.serve, 0);
 	e->rank = pim_rank_create(&config);
 	return e->rank ? AX_OK : ax_error("rank %u: %s", id, strerror(errno));

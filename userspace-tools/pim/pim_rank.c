@@ -230,6 +230,11 @@ void pim_rank_scrub_held(struct pim_rank *rank)
 	reset_held(rank, pim_dpu_scrub);
 }
 
+void pim_rank_reset_held(struct pim_rank *rank)
+{
+	reset_held(rank, pim_dpu_reset);
+}
+
 static void reset_all(struct pim_rank *rank, void (*reset)(struct pim_dpu *dpu))
 {
 	pthread_mutex_lock(&rank->lock);

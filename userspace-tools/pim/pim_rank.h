@@ -77,6 +77,16 @@ int pim_rank_save(struct pim_rank *rank, int (*write)(void *data, const void *by
 int pim_rank_restore(struct pim_rank *rank, int (*read)(void *data, void *bytes, size_t size),
 		     void *data);
 
+/*
+ * The same without MRAM, which somebody else keeps, and only while no DPU runs. 0
+ * and *size bytes; -EBUSY a DPU runs; -ENOSPC more than @room, which does not
+ * happen with pim_rank_state_size().
+ */
+int pim_rank_save_state(struct pim_rank *rank, void *bytes, size_t room, size_t *size);
+/* -EINVAL: they are not all bytes of a state of a rank like this one; it is reset then. */
+int pim_rank_restore_state(struct pim_rank *rank, const void *bytes, size_t size);
+size_t pim_rank_state_size(const struct pim_dpu_config *config);
+
 /* Make a DPU stop with a fault; or an interface answer wrongly @count times. */
 void pim_rank_inject_dpu(struct pim_rank *rank, unsigned int index, uint32_t value);
 void pim_rank_inject_ci(struct pim_rank *rank, unsigned int ci, enum pim_ci_inject what,

@@ -26,5 +26,9 @@ struct pim_rank {
 void pim_rank_hold_all(struct pim_rank *rank);
 void pim_rank_release_all(struct pim_rank *rank);
 void pim_rank_scrub_held(struct pim_rank *rank);
+void pim_rank_reset_held(struct pim_rank *rank);
+
+/* The checksum of a saved state's pieces, from 0. */
+uint64_t pim_rank_sum(uint64_t sum, const void *bytes, size_t size);
 
 #endif

@@ -25,6 +25,7 @@ struct pim_serve {
 	uint8_t *mram;
 	size_t mram_bytes;
 	uint64_t mram_size;	/* of one DPU */
+	bool mram_gone;		/* it is not mapped, or not as it should be */
 };
 
 int pim_control_open(struct ax_msg *msg)
@@ -138,6 +139,49 @@ int pim_serve_fd(const struct pim_serve *s)
 void *pim_serve_mram(const struct pim_serve *s, uint32_t dpu)
 {
 	return s->mram + dpu * s->mram_size;
+}
+
+int pim_serve_unmap_mram(struct pim_serve *s)
+{
+	/* its place stays taken */
+	if (mmap(s->mram, s->mram_bytes, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return -errno;
+	s->mram_gone = true;
+	return 0;
+}
+
+int pim_serve_map_mram(struct pim_serve *s)
+{
+	s->mram_gone = true;
+	if (mmap(s->mram, s->mram_bytes, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_NORESERVE | MAP_FIXED, s->fd, PIM_MMAP_MRAM) == MAP_FAILED)
+		return -errno;
+	s->mram_gone = false;
+	return 0;
+}
+
+bool pim_serve_mram_mapped(const struct pim_serve *s)
+{
+	return !s->mram_gone;
+}
+
+int pim_serve_put_state(struct pim_serve *s, const void *bytes, uint32_t size)
+{
+	struct pim_state_io io = {
+		.size = sizeof(io), .bytes = size, .buf = (uintptr_t)bytes
+	};
+
+	return ioctl(s->fd, PIM_IOC_STATE_PUT, &io) ? -errno : 0;
+}
+
+int64_t pim_serve_get_state(struct pim_serve *s, void *bytes, uint32_t room)
+{
+	struct pim_state_io io = {
+		.size = sizeof(io), .bytes = room, .buf = (uintptr_t)bytes
+	};
+
+	return ioctl(s->fd, PIM_IOC_STATE_GET, &io) ? -errno : (int64_t)io.bytes;
 }
 
 int pim_serve_next(struct pim_serve *s, struct pim_request *req, int timeout_ms)

@@ -8,6 +8,7 @@
 #ifndef PIM_SERVE_H
 #define PIM_SERVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,19 @@ int pim_serve_fd(const struct pim_serve *s);
 
 /* MRAM of DPU @dpu = 8 * member + ci: mram_size bytes, shared with the kernel. */
 void *pim_serve_mram(const struct pim_serve *s, uint32_t dpu);
+
+/*
+ * For PIM_RANK_F_SAVE. Before PIM_OP_SAVE is answered MRAM is to be unmapped, and
+ * mapped again, at the same address, in PIM_OP_RESET if it is not mapped, and in
+ * PIM_OP_RESTORE in any case. While it is not mapped, touching it is a segmentation
+ * fault. 0, or a negative errno.
+ */
+int pim_serve_unmap_mram(struct pim_serve *s);
+int pim_serve_map_mram(struct pim_serve *s);
+bool pim_serve_mram_mapped(const struct pim_serve *s);
+/* PIM_IOC_STATE_PUT, PIM_IOC_STATE_GET; the latter: how many bytes, or a negative errno. */
+int pim_serve_put_state(struct pim_serve *s, const void *bytes, uint32_t size);
+int64_t pim_serve_get_state(struct pim_serve *s, void *bytes, uint32_t room);
 
 /*
  * The next request, after passing on what was completed. Waits at most

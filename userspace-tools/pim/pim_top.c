@@ -67,6 +67,15 @@ static double vm_rate(const struct pim_top *before, const struct pim_top *after,
 	return 0;
 }
 
+static uint32_t parked(const struct pim_top *top)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < top->nr_owners; i++)
+		n += top->owners[i].parked;
+	return n;
+}
+
 static uint32_t waiting(const struct pim_top *top)
 {
 	uint32_t n = 0;
@@ -94,6 +103,8 @@ static void summary(FILE *out, const struct pim_top *top)
 		if (top->owners[i].waiting)
 			fprintf(out, ", %u of uid %u", top->owners[i].waiting, top->owners[i].uid);
 	}
+	if (parked(top))
+		fprintf(out, "; parked: %u", parked(top));
 	putc('\n', out);
 }
 
@@ -202,15 +213,17 @@ json_t *pim_top_json(const struct pim_top *before, const struct pim_top *after)
 	for (uint32_t i = 0; i < after->nr_owners; i++) {
 		const struct pim_owner_state *st = &after->owners[i];
 
-		json_array_append_new(owners, json_pack("{s:I, s:I, s:I}", "uid",
+		json_array_append_new(owners, json_pack("{s:I, s:I, s:I, s:I}", "uid",
 							(json_int_t)st->uid, "ranks",
-							(json_int_t)st->ranks, "waiting",
+							(json_int_t)st->ranks, "parked",
+							(json_int_t)st->parked, "waiting",
 							(json_int_t)st->waiting));
 	}
 	for (uint32_t i = 0; i < after->nr_vms; i++)
 		json_array_append_new(vms, vm_json(before, after, &after->vms[i]));
 	/* takes the arrays, also when it fails */
-	return json_pack("{s:f, s:I, s:o, s:o, s:o}", "seconds", after->time - before->time,
-			 "waiting", (json_int_t)waiting(after), "ranks", ranks, "owners", owners,
+	return json_pack("{s:f, s:I, s:I, s:o, s:o, s:o}", "seconds", after->time - before->time,
+			 "waiting", (json_int_t)waiting(after), "parked",
+			 (json_int_t)parked(after), "ranks", ranks, "owners", owners,
 			 "machines", vms);
 }

@@ -64,7 +64,7 @@ static const struct ax_cmd cmds[] = {
 	{ "lease", "revoke", "ID", "End the lease of a rank", 1, 1, NULL, pimctl_lease_revoke },
 	{ "owner", "list", NULL, "List the owners: what they have, may have, have used", 0, 0, NULL,
 	  pimctl_owner_list },
-	{ "owner", "set", "UID KEY=VALUE...", "Set max_ranks (a number or none), priority (0 to 7), keep (seconds or none)",
+	{ "owner", "set", "UID KEY=VALUE...", "Set max_ranks, max_parked (a number or none), max_parked_bytes (a size or none), priority (0 to 7), keep (seconds or none), idle (a time or none)",
 	  2, -1, NULL, pimctl_owner_set },
 	{ "vm", "add", "NAME",
 	  "Make a device for a virtual machine, and print QEMU's argument for it", 1, 1,

@@ -93,6 +93,36 @@ int pimctl_lease_run(const struct ax_args *args)
 	return run_command(args->argv);
 }
 
+static json_t *parked_json(const struct pim_parked_state *st, uint64_t bytes)
+{
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:s, s:I}",
+			 "lease", (json_int_t)st->lease, "state", "parked",
+			 "waiting", (json_int_t)st->waiting, "uid", (json_int_t)st->owner_uid,
+			 "pid", (json_int_t)st->owner_pid, "comm", st->owner_comm,
+			 "saved_bytes", (json_int_t)bytes);
+}
+
+/* Those that have no rank: how much they take instead. */
+static int list_parked(int arbiter, json_t *array, struct ax_msg *msg)
+{
+	struct pim_parked_state st;
+	char used[AX_HUMAN];
+	int ret;
+
+	for (uint64_t n = 0; (ret = pim_parked_get(arbiter, n, &st, msg)) > 0; n = st.lease + 1) {
+		uint64_t bytes = st.mram_used + st.state_bytes;
+
+		if (array)
+			json_array_append_new(array, parked_json(&st, bytes));
+		else
+			printf("%8llu %4s %8u %8u %s (parked%s, %s)\n",
+			       (unsigned long long)st.lease, "-", st.owner_uid, st.owner_pid,
+			       st.owner_comm, st.waiting ? ", waits" : "",
+			       ax_human_size(bytes, used));
+	}
+	return ret;
+}
+
 int pimctl_lease_list(const struct ax_args *args)
 {
 	json_t *array = ax_has(args, "json") ? json_array() : NULL;
@@ -108,8 +138,9 @@ int pimctl_lease_list(const struct ax_args *args)
 		if (!st.owner_kind)
 			continue;
 		if (array)
-			json_array_append_new(array, json_pack("{s:I, s:I, s:I, s:I, s:s}",
+			json_array_append_new(array, json_pack("{s:I, s:s, s:I, s:I, s:I, s:s}",
 							       "lease", (json_int_t)st.lease,
+							       "state", pim_state_name(st.state),
 							       "rank", (json_int_t)st.id,
 							       "uid", (json_int_t)st.owner_uid,
 							       "pid", (json_int_t)st.owner_pid,
@@ -118,6 +149,8 @@ int pimctl_lease_list(const struct ax_args *args)
 			printf("%8llu %4u %8u %8u %s\n", (unsigned long long)st.lease, st.id,
 			       st.owner_uid, st.owner_pid, st.owner_comm);
 	}
+	if (!ret)
+		ret = list_parked(arbiter, array, &msg);
 	close(arbiter);
 	if (ret < 0)
 		return ax_error("%s", msg.text);
@@ -165,19 +198,31 @@ static json_t *owner_json(const struct pim_owner_state *st)
 
 	if (o && st->max_ranks != PIM_ID_ANY)
 		json_object_set_new(o, "max_ranks", json_integer(st->max_ranks));
+	if (o && st->max_parked != PIM_ID_ANY)
+		json_object_set_new(o, "max_parked", json_integer(st->max_parked));
+	if (o)
+		json_object_update_new(o, json_pack("{s:I, s:I, s:I, s:I}", "idle_ms",
+						    (json_int_t)st->idle_ms, "max_parked_bytes",
+						    (json_int_t)st->max_parked_bytes, "parked",
+						    (json_int_t)st->parked, "parked_bytes",
+						    (json_int_t)st->parked_bytes));
 	return o;
 }
 
 static void owner_line(const struct pim_owner_state *st)
 {
-	char most[16] = "none", keep[16] = "none", a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN];
+	char most[16] = "none", keep[16] = "none", idle[16] = "none";
+	char a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN];
 
 	if (st->max_ranks != PIM_ID_ANY)
 		snprintf(most, sizeof(most), "%u", st->max_ranks);
 	if (st->keep_ms)
 		snprintf(keep, sizeof(keep), "%g s", st->keep_ms / 1e3);
-	printf("%8u %8u %6u %6s %8s %7u %8llu %10s %12llu %10s %10s\n", st->uid, st->priority,
-	       st->ranks, most, keep, st->waiting, (unsigned long long)st->leases,
+	if (st->idle_ms)
+		snprintf(idle, sizeof(idle), "%g s", st->idle_ms / 1e3);
+	printf("%8u %8u %6u %6s %8s %8s %6u %7u %8llu %10s %12llu %10s %10s\n", st->uid,
+	       st->priority, st->ranks, most, keep, idle, st->parked, st->waiting,
+	       (unsigned long long)st->leases,
 	       ax_human_ns(st->busy_ns, a), (unsigned long long)st->commands,
 	       ax_human_size(st->bytes_in, b), ax_human_size(st->bytes_out, c));
 }
@@ -193,8 +238,9 @@ int pimctl_owner_list(const struct ax_args *args)
 	if (arbiter < 0)
 		return ax_error("%s", msg.text);
 	if (!array)
-		printf("%8s %8s %6s %6s %8s %7s %8s %10s %12s %10s %10s\n", "UID", "PRIORITY",
-		       "RANKS", "MOST", "KEEP", "WAITING", "LEASES", "BUSY", "COMMANDS", "IN", "OUT");
+		printf("%8s %8s %6s %6s %8s %8s %6s %7s %8s %10s %12s %10s %10s\n", "UID",
+		       "PRIORITY", "RANKS", "MOST", "KEEP", "IDLE", "PARKED", "WAITING",
+		       "LEASES", "BUSY", "COMMANDS", "IN", "OUT");
 	while ((ret = pim_owner_get(arbiter, uid, &st, &msg)) > 0) {
 		if (array)
 			json_array_append_new(array, owner_json(&st));
@@ -210,16 +256,50 @@ int pimctl_owner_list(const struct ax_args *args)
 	return array ? pimctl_print_json(array) : AX_OK;
 }
 
+/* When its ranks may be parked, and how many; false: @key is another one. */
+static bool owner_parking(struct pim_owner_state *st, const char *key, const char *value, int *ret)
+{
+	bool none = !strcmp(value, "none");
+	uint64_t v = 0;
+
+	*ret = AX_OK;
+	if (!strcmp(key, "idle")) {
+		if (!none && (ax_parse_ms(value, strlen(value), &v) || !v || v > PIM_KEEP_MAX_MS))
+			*ret = ax_usage("idle: '%s' is not a time up to %us, or none", value,
+					PIM_KEEP_MAX_MS / 1000);
+		st->idle_ms = (uint32_t)v;
+		return true;
+	}
+	if (!strcmp(key, "max_parked")) {
+		if (!none && (ax_parse_u64(value, strlen(value), &v) || v >= PIM_ID_ANY))
+			*ret = ax_usage("max_parked: '%s' is not a number, or none", value);
+		st->max_parked = none ? PIM_ID_ANY : (uint32_t)v;
+		return true;
+	}
+	if (!strcmp(key, "max_parked_bytes")) {
+		if (!none && (ax_parse_size(value, strlen(value), &v) || !v))
+			*ret = ax_usage("max_parked_bytes: '%s' is not a size, or none", value);
+		st->max_parked_bytes = v;
+		return true;
+	}
+	return false;
+}
+
 /* One KEY=VALUE into @st; AX_OK or AX_USAGE. */
 static int owner_pair(struct pim_owner_state *st, const char *pair)
 {
 	const char *value = strchr(pair, '=');
 	size_t len = value ? value - pair : 0;
+	char key[32];
 	uint64_t v;
+	int ret;
 
 	if (!value)
 		return ax_usage("'%s' is not KEY=VALUE", pair);
 	value++;
+	snprintf(key, sizeof(key), "%.*s", (int)(len < sizeof(key) ? len : 0), pair);
+	if (owner_parking(st, key, value, &ret))
+		return ret;
 	if (len == strlen("max_ranks") && !strncmp(pair, "max_ranks", len)) {
 		if (!strcmp(value, "none")) {
 			st->max_ranks = PIM_ID_ANY;
@@ -249,13 +329,14 @@ static int owner_pair(struct pim_owner_state *st, const char *pair)
 		st->keep_ms = v * 1000;
 		return AX_OK;
 	}
-	return ax_usage("'%.*s' cannot be set: max_ranks, priority or keep", (int)len, pair);
+	return ax_usage("'%.*s' cannot be set: max_ranks, priority, keep, idle, max_parked or max_parked_bytes",
+			(int)len, pair);
 }
 
 int pimctl_owner_set(const struct ax_args *args)
 {
 	struct pim_owner_state st, set = { .size = sizeof(set), .max_ranks = PIM_ID_ANY,
-					   .priority = 4 };
+					   .priority = 4, .max_parked = PIM_ID_ANY };
 	struct ax_msg msg;
 	int arbiter, err;
 	uint64_t uid;
@@ -275,6 +356,9 @@ int pimctl_owner_set(const struct ax_args *args)
 		set.max_ranks = st.max_ranks;
 		set.priority = st.priority;
 		set.keep_ms = st.keep_ms;
+		set.idle_ms = st.idle_ms;
+		set.max_parked = st.max_parked;
+		set.max_parked_bytes = st.max_parked_bytes;
 	}
 	set.uid = uid;
 	for (int i = 1; i < args->argc; i++) {

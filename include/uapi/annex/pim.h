@@ -53,7 +53,11 @@ struct pim_info {
 
 /* struct pim_rank_add.flags */
 #define PIM_RANK_F_XFER		(1u << 0) /* transfers ask for PIM_OP_LOAD, PIM_OP_STORE */
-#define PIM_RANK_F_ALL		(PIM_RANK_F_XFER)
+#define PIM_RANK_F_SAVE		(1u << 1) /* knows PIM_OP_SAVE, PIM_OP_RESTORE; not with XFER */
+#define PIM_RANK_F_ALL		(PIM_RANK_F_XFER | PIM_RANK_F_SAVE)
+
+/** PIM_STATE_BYTES_MAX - a saved state, without MRAM, at most */
+#define PIM_STATE_BYTES_MAX	(64u << 20)
 
 /**
  * struct pim_rank_add - PIM_IOC_RANK_ADD: serve a rank; returns its file
@@ -81,7 +85,8 @@ struct pim_info {
  * @serial_number: text or ""
  * @vpd: user address of vital product data, or 0
  * @vpd_bytes: of it, up to PIM_VPD_MAX
- * @pad2: must be 0
+ * @state_bytes: with PIM_RANK_F_SAVE: what PIM_OP_SAVE gives at most, 1 to
+ *	PIM_STATE_BYTES_MAX; else 0
  *
  * The file (O_RDWR, O_CLOEXEC) is the provider's hold on the rank. When it is
  * closed, or its provider dies, everything that is under way ends with EIO, the
@@ -117,7 +122,7 @@ struct pim_rank_add {
 	char serial_number[16];
 	__u64 vpd;
 	__u32 vpd_bytes;
-	__u32 pad2;
+	__u32 state_bytes;
 };
 
 /**
@@ -168,7 +173,23 @@ enum pim_op {
 				 * going to be read
 				 */
 	PIM_OP_STORE	= 5,	/* PIM_RANK_F_XFER: the range of the mapped MRAM was written */
+	PIM_OP_SAVE	= 6,	/* PIM_RANK_F_SAVE: give all that PIM_OP_RESET clears to
+				 * PIM_IOC_STATE_PUT, then unmap MRAM. -EBUSY while a DPU runs;
+				 * after an error all is as it was
+				 */
+	PIM_OP_RESTORE	= 7,	/* PIM_RANK_F_SAVE: map MRAM again, it is another one, and be
+				 * what PIM_IOC_STATE_GET tells. Judge it before: after an
+				 * error there is a reset
+				 */
 };
+
+/*
+ * Saved and restored: MRAM is not copied, its pages go with the owner. So a
+ * provider that has answered PIM_OP_SAVE must have no mapping of it any more,
+ * and maps it again (PIM_MMAP_MRAM) in the request that follows, which is
+ * PIM_OP_RESET; and one that has answered PIM_OP_RESTORE none of that from
+ * before. The kernel looks, and ends a provider that has one.
+ */
 
 /**
  * struct pim_request - one element of the ring of requests
@@ -278,6 +299,26 @@ struct pim_eventfd {
 	__s32 fd;
 };
 
+/**
+ * struct pim_state_io - PIM_IOC_STATE_PUT, PIM_IOC_STATE_GET: a saved state
+ * @size: sizeof(struct pim_state_io)
+ * @bytes: of it, PUT: up to the rank's state_bytes; GET: in: room for it, out: its
+ *	length
+ * @buf: user address
+ *
+ * PUT is for the PIM_OP_SAVE that is under way: all of the state at once, what was
+ * put before is replaced. GET is for PIM_OP_RESTORE: what a PUT gave, perhaps
+ * long ago, to another process that served this rank or one like it. The kernel
+ * does not look into it.
+ * Errors: EINVAL, ENOENT no such request is under way, E2BIG too many bytes (GET:
+ * they do not fit; @bytes is how many there are).
+ */
+struct pim_state_io {
+	__u32 size;
+	__u32 bytes;
+	__u64 buf;
+};
+
 /* --- /dev/pim-arbiter --- */
 
 /** enum pim_state - of a rank */
@@ -287,6 +328,8 @@ enum pim_state {
 	PIM_STATE_DRAINING	= 2,	/* the lease ended, what is under way has not */
 	PIM_STATE_SCRUBBING	= 3,	/* being cleaned for the next owner */
 	PIM_STATE_FAULTY	= 4,	/* nobody serves it */
+	PIM_STATE_SAVING	= 5,	/* leased, being taken from its owner, who will be back */
+	PIM_STATE_RESTORING	= 6,	/* leased again, what was saved is being put back */
 };
 
 /** enum pim_owner_kind - what an owner is */
@@ -385,8 +428,36 @@ struct pim_lease_req {
  * Errors: EINVAL, ENOENT no such rank, ESRCH it is not leased.
  */
 
-/** PIM_KEEP_MAX_MS - milliseconds that MRAM can be kept, at most */
+/** PIM_KEEP_MAX_MS - milliseconds that MRAM can be kept, and be idle, at most */
 #define PIM_KEEP_MAX_MS		86400000u
+
+/**
+ * struct pim_parked_state - PIM_IOC_PARKED_STATE: a lease that has no rank now
+ * @size: sizeof(struct pim_parked_state)
+ * @waiting: out: calls of its owner that wait for a rank
+ * @lease: in: the first lease of at least this number; out: its number
+ * @owner_kind: out: enum pim_owner_kind
+ * @owner_uid: out
+ * @owner_pid: out: process that took the lease
+ * @state_bytes: out: bytes of the saved state
+ * @owner_comm: out: name of that process, or of the machine
+ * @mram_used: out: bytes that its MRAM takes
+ * @since_ns: out: CLOCK_BOOTTIME when it was saved
+ *
+ * Errors: ENOENT there is none.
+ */
+struct pim_parked_state {
+	__u32 size;
+	__u32 waiting;
+	__u64 lease;
+	__u32 owner_kind;
+	__u32 owner_uid;
+	__u32 owner_pid;
+	__u32 state_bytes;
+	char owner_comm[PIM_NAME_LEN];
+	__u64 mram_used;
+	__u64 since_ns;
+};
 
 /**
  * struct pim_owner_state - PIM_IOC_OWNER_GET, PIM_IOC_OWNER_SET
@@ -404,9 +475,17 @@ struct pim_lease_req {
  * @commands: out: sum
  * @bytes_in: out: sum
  * @bytes_out: out: sum
+ * @idle_ms: a rank of its that was idle that long is saved, and given to who
+ *	waits, until its owner uses it again; 0: never, up to PIM_KEEP_MAX_MS
+ * @max_parked: leases that may be without a rank at once; PIM_ID_ANY: no limit
+ * @max_parked_bytes: and bytes saved for them; 0: no limit
+ * @parked: out: leases that are without a rank now
+ * @pad: must be 0
+ * @parked_bytes: out: bytes saved for them
  *
  * An owner is known from its first lease or SET on. SET needs CAP_SYS_ADMIN and
- * sets @max_ranks, @priority and @keep_ms; it takes no lease away from anybody.
+ * sets @max_ranks, @priority, @keep_ms, @idle_ms and what may be parked; it takes no
+ * lease away from anybody. Parked leases count for @max_ranks, not in @ranks.
  * Errors: EINVAL, ENOENT GET: there is none, EPERM, ENOSPC too many owners.
  */
 struct pim_owner_state {
@@ -423,6 +502,12 @@ struct pim_owner_state {
 	__u64 commands;
 	__u64 bytes_in;
 	__u64 bytes_out;
+	__u32 idle_ms;
+	__u32 max_parked;
+	__u64 max_parked_bytes;
+	__u32 parked;
+	__u32 pad;
+	__u64 parked_bytes;
 };
 
 /** enum pim_event_type - what happened */
@@ -438,6 +523,8 @@ enum pim_event_type {
 	PIM_EVENT_PROVIDER_BROKEN	= 9,	/* what it put into the rings makes no sense */
 	PIM_EVENT_TAKEN_OVER		= 10,	/* by a new provider */
 	PIM_EVENT_OVERRUN		= 11,	/* the reader was too slow: events are missing */
+	PIM_EVENT_PARKED		= 12,	/* saved, and taken from its owner for another */
+	PIM_EVENT_RESTORED		= 13,	/* its owner has it back, as it was */
 };
 
 /**
@@ -471,5 +558,8 @@ struct pim_event {
 #define PIM_IOC_REVOKE		_IOW(PIM_IOC_MAGIC, 7, struct pim_rank_id)
 #define PIM_IOC_OWNER_GET	_IOWR(PIM_IOC_MAGIC, 8, struct pim_owner_state)
 #define PIM_IOC_OWNER_SET	_IOW(PIM_IOC_MAGIC, 9, struct pim_owner_state)
+#define PIM_IOC_STATE_PUT	_IOW(PIM_IOC_MAGIC, 10, struct pim_state_io)
+#define PIM_IOC_STATE_GET	_IOWR(PIM_IOC_MAGIC, 11, struct pim_state_io)
+#define PIM_IOC_PARKED_STATE	_IOWR(PIM_IOC_MAGIC, 12, struct pim_parked_state)
 
 #endif

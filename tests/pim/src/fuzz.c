@@ -199,6 +199,10 @@ static void fuzz_control(int fd)
 			u.add.size = odd();
 		u.add.vpd = one_in(3) ? address() : 0;
 		u.add.vpd_bytes = u.add.vpd ? rnd() % 3000 : 0;
+		if (one_in(3)) {
+			u.add.flags = PIM_RANK_F_SAVE;
+			u.add.state_bytes = one_in(4) ? odd() : 8192;
+		}
 		bend(&u, sizeof(u.add), 2);
 		ret = call(fd, PIM_IOC_RANK_ADD, &u, "add", more);
 		if (ret < 0)
@@ -210,6 +214,7 @@ static void fuzz_control(int fd)
 	case 4: {
 		struct pim_run run = { .size = sizeof(run), .flags = PIM_RUN_NOWAIT };
 		struct pim_eventfd e = { .size = sizeof(e), .fd = one_in(2) ? -1 : (int)odd() };
+		struct pim_state_io io = { .size = sizeof(io), .bytes = rnd() % 9000 };
 
 		if (!*slot)
 			break;
@@ -218,6 +223,9 @@ static void fuzz_control(int fd)
 			run.flags = odd() | PIM_RUN_NOWAIT;
 		call(*slot, PIM_IOC_RUN, &run, "run", more);
 		call(*slot, PIM_IOC_EVENTFD, &e, "eventfd", more);
+		io.buf = address();
+		bend(&io, sizeof(io), 2);
+		call(*slot, one_in(2) ? PIM_IOC_STATE_PUT : PIM_IOC_STATE_GET, &io, "state", more);
 		call(*slot, rnd(), &e, "any of a rank", more);
 		if (mmap(NULL, odd() & 0xffffff, PROT_READ, MAP_SHARED, *slot, odd() & ~4095ull) !=
 		    MAP_FAILED)
@@ -242,11 +250,18 @@ static void fuzz_arbiter(int fd)
 		struct pim_lease_req lease;
 		struct pim_rank_id id;
 		struct pim_owner_state owner;
+		struct pim_parked_state parked;
 		char bytes[4096];
 	} u = {};
 	int ret;
 
-	switch (rnd() % 6) {
+	switch (rnd() % 7) {
+	case 6:
+		u.parked.size = one_in(3) ? odd() : sizeof(u.parked);
+		u.parked.lease = one_in(2) ? 0 : odd();
+		bend(&u, sizeof(u.parked), 3);
+		call(fd, PIM_IOC_PARKED_STATE, &u, "parked", more);
+		break;
 	case 0:
 		u.rank.size = one_in(3) ? odd() : sizeof(u.rank);
 		u.rank.id = rnd() % 4;

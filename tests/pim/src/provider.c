@@ -4,11 +4,14 @@
  *
  * usage: provider [--ranks N] [--id FIRST] [--mram BYTES] [--dpus N] [--depth N]
  *		   [--deadline MS] [--reset ok|error|hang] [--reset-ms MS] [--xfer] [--eventfd]
+ *		   [--save ok|error|hang|empty|corrupt|mapped] [--restore ok|error|hang|stale]
+ *		   [--name NAME]
  *
  * Prints "ready" when all ranks are added. Ends with 0 when SIGTERM comes, 3
  * when the kernel has ended a rank (ESHUTDOWN), 1 on errors. With --xfer, MRAM
  * is told to be elsewhere: what is stored is complemented in the mapping, and
- * again when it is loaded.
+ * again when it is loaded. With --save, ranks can be saved: what is kept, behind a
+ * checksum; "mapped" and "stale" do all but what is to be done about MRAM.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -29,15 +32,16 @@
 
 static struct {
 	unsigned long ranks, id, mram, dpus, depth, deadline, reset_ms;
-	const char *reset;
+	const char *reset, *save, *restore, *name;
 	bool xfer, eventfd;
-} opt = { .ranks = 1, .mram = 1 << 20, .dpus = 8, .reset = "ok" };
+} opt = { .ranks = 1, .mram = 1 << 20, .dpus = 8, .reset = "ok", .restore = "ok", .name = "test" };
 
 struct rank {
 	struct pim_serve *s;
 	uint64_t kept[PIM_CIS_MAX];	/* W_SET */
 	uint64_t answer[PIM_CIS_MAX];	/* for updates */
 	unsigned int pending;		/* updates until W_PENDING is complete */
+	bool running;			/* W_RUN */
 	int event;
 };
 
@@ -130,6 +134,10 @@ static bool commit(struct rank *r, const struct pim_request *req)
 			mram[1] = ~mram[0];
 			r->answer[ci] = ANSWER(0);
 			break;
+		case W_RUN:
+			r->running = arg;
+			r->answer[ci] = ANSWER(arg);
+			break;
 		default:
 			r->answer[ci] = 0;
 		}
@@ -157,8 +165,58 @@ static void invert(struct rank *r, const struct pim_request *req)
 	}
 }
 
+struct state {
+	uint64_t kept[PIM_CIS_MAX], answer[PIM_CIS_MAX], pending, sum;
+};
+
+static uint64_t sum(const struct state *s)
+{
+	const uint64_t *word = (const uint64_t *)s;
+	uint64_t n = 0x5a5a;
+
+	while (word != &s->sum)
+		n = n * 31 + *word++;
+	return n;
+}
+
+static int save(struct rank *r)
+{
+	struct state s = { .pending = r->pending };
+	int err;
+
+	if (r->running)
+		return -EBUSY;
+	if (!strcmp(opt.save, "error"))
+		return -EIO;
+	memcpy(s.kept, r->kept, sizeof(s.kept));
+	memcpy(s.answer, r->answer, sizeof(s.answer));
+	s.sum = sum(&s);
+	if (!strcmp(opt.save, "corrupt"))
+		s.kept[3] ^= 1;
+	err = strcmp(opt.save, "empty") ? pim_serve_put_state(r->s, &s, sizeof(s)) : 0;
+	return err || !strcmp(opt.save, "mapped") ? err : pim_serve_unmap_mram(r->s);
+}
+
+static int restore(struct rank *r)
+{
+	struct state s;
+	int64_t n = pim_serve_get_state(r->s, &s, sizeof(s));
+	int err = strcmp(opt.restore, "stale") ? pim_serve_map_mram(r->s) : 0;
+
+	if (err || n < 0)
+		return err ? err : n;
+	if (n != sizeof(s) || s.sum != sum(&s) || !strcmp(opt.restore, "error"))
+		return -EINVAL;
+	memcpy(r->kept, s.kept, sizeof(s.kept));
+	memcpy(r->answer, s.answer, sizeof(s.answer));
+	r->pending = s.pending;
+	return 0;
+}
+
 static void reset(struct rank *r, const struct pim_request *req)
 {
+	int err = pim_serve_mram_mapped(r->s) ? 0 : pim_serve_map_mram(r->s);
+
 	if (opt.reset_ms)
 		usleep(opt.reset_ms * 1000);
 	if (!strcmp(opt.reset, "hang"))
@@ -166,7 +224,8 @@ static void reset(struct rank *r, const struct pim_request *req)
 	memset(r->kept, 0, sizeof(r->kept));
 	memset(r->answer, 0, sizeof(r->answer));
 	r->pending = 0;
-	pim_serve_complete(r->s, req, strcmp(opt.reset, "ok") ? -EIO : 0, NULL);
+	r->running = false;
+	pim_serve_complete(r->s, req, strcmp(opt.reset, "ok") ? -EIO : err, NULL);
 }
 
 static void serve(struct rank *r, const struct pim_request *req)
@@ -182,6 +241,16 @@ static void serve(struct rank *r, const struct pim_request *req)
 	case PIM_OP_UPDATE:
 		update(r);
 		break;
+	case PIM_OP_SAVE:
+		if (opt.save && !strcmp(opt.save, "hang"))
+			return;
+		pim_serve_complete(r->s, req, opt.save ? save(r) : -EIO, NULL);
+		return;
+	case PIM_OP_RESTORE:
+		if (!strcmp(opt.restore, "hang"))
+			return;
+		pim_serve_complete(r->s, req, restore(r), NULL);
+		return;
 	case PIM_OP_LOAD:
 	case PIM_OP_STORE:
 		invert(r, req);
@@ -231,8 +300,9 @@ static void add(int control, struct rank *r, unsigned long n)
 	pim_serve_defaults(&a, opt.id + n, 8, opt.dpus, opt.mram);
 	a.depth = opt.depth;
 	a.deadline_ms = opt.deadline;
-	a.flags = opt.xfer ? PIM_RANK_F_XFER : 0;
-	strcpy(a.provider, "test");
+	a.flags = (opt.xfer ? PIM_RANK_F_XFER : 0) | (opt.save ? PIM_RANK_F_SAVE : 0);
+	a.state_bytes = opt.save ? sizeof(struct state) : 0;
+	snprintf(a.provider, sizeof(a.provider), "%s", opt.name);
 	strcpy(a.serial_number, "T-1");
 	r->s = pim_serve_add(control, &a, &msg);
 	if (!r->s) {
@@ -270,7 +340,8 @@ int main(int argc, char **argv)
 		{ "ranks", 1, 0, 'n' }, { "id", 1, 0, 'i' }, { "mram", 1, 0, 'm' },
 		{ "dpus", 1, 0, 'd' }, { "depth", 1, 0, 'q' }, { "deadline", 1, 0, 't' },
 		{ "reset", 1, 0, 'r' }, { "reset-ms", 1, 0, 'R' }, { "xfer", 0, 0, 'x' },
-		{ "eventfd", 0, 0, 'e' }, { 0 }
+		{ "eventfd", 0, 0, 'e' }, { "save", 1, 0, 's' }, { "restore", 1, 0, 'S' },
+		{ "name", 1, 0, 'N' }, { 0 }
 	};
 	const struct sigaction term = { .sa_handler = on_term };
 	struct rank *ranks;
@@ -284,6 +355,12 @@ int main(int argc, char **argv)
 			*number_option(c) = strtoul(optarg, NULL, 0);
 		else if (c == 'r')
 			opt.reset = optarg;
+		else if (c == 's')
+			opt.save = optarg;
+		else if (c == 'S')
+			opt.restore = optarg;
+		else if (c == 'N')
+			opt.name = optarg;
 		else if (c == 'x')
 			opt.xfer = true;
 		else if (c == 'e')

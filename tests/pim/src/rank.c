@@ -375,12 +375,27 @@ static int act_filled(char **argv)
 	return 0;
 }
 
+/* What act_fill wrote to the interfaces is there. */
+static int act_kept(char **argv)
+{
+	uint32_t seed = strtoul(argv[0], NULL, 0);
+	uint64_t cmds[8], results[8];
+
+	for (int ci = 0; ci < 8; ci++)
+		cmds[ci] = WORD(W_GET, 0);
+	EXPECT(!try(DPU_IOC_COMMIT, cmds) && !try(DPU_IOC_UPDATE, results));
+	for (int ci = 0; ci < 8; ci++)
+		EXPECT(results[ci] == ANSWER(seed + ci + 1));
+	return 0;
+}
+
 static int errno_of(const char *name)
 {
 	static const struct {
 		const char *name;
 		int value;
-	} names[] = { { "0", 0 }, { "EIO", EIO }, { "ENODEV", ENODEV }, { "EINVAL", EINVAL } };
+	} names[] = { { "0", 0 }, { "EIO", EIO }, { "ENODEV", ENODEV }, { "EINVAL", EINVAL },
+		      { "EBUSY", EBUSY } };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(names[i].name, name))
@@ -469,7 +484,9 @@ static int act_open(char **argv)
 	return 0;
 }
 
-static const struct {
+static int act_lines(char **argv);
+
+static const struct action {
 	const char *name;
 	int arguments;
 	int (*run)(char **argv);
@@ -491,7 +508,43 @@ static const struct {
 	{ "signals", 0, act_signals },
 	{ "hold", 0, act_hold },
 	{ "open", 0, act_open },
+	{ "kept", 1, act_kept },		/* SEED */
+	{ "lines", 0, act_lines },
 };
+
+static const struct action *action_of(const char *name, int arguments)
+{
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (!strcmp(actions[i].name, name) && arguments >= actions[i].arguments)
+			return &actions[i];
+	}
+	fprintf(stderr, "rank: no action %s\n", name);
+	exit(2);
+}
+
+/* Actions from lines of standard input, with the rank open throughout. */
+static int act_lines(char **argv)
+{
+	static const char delim[] = { ' ', '\n', 0 };
+	char line[256], *words[8];
+	int n, ret;
+
+	(void)argv;
+	printf("open\n");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		n = 0;
+		for (char *w = strtok(line, delim); w && n < 7; w = strtok(NULL, delim))
+			words[n++] = w;
+		words[n] = NULL;
+		ret = n ? action_of(words[0], n - 1)->run(words + 1) : 0;
+		printf(ret ? "failed\n" : "done\n");
+		fflush(stdout);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
 
 /* Sizes from sysfs. */
 static void look(void)
@@ -518,20 +571,17 @@ static void look(void)
 
 int main(int argc, char **argv)
 {
+	const struct action *action;
+
 	if (argc < 3)
 		return 2;
 	device = argv[1];
 	look();
-	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (strcmp(actions[i].name, argv[2]) || argc - 3 < actions[i].arguments)
-			continue;
-		fd = open(device, O_RDWR | O_CLOEXEC);
-		if (fd < 0) {
-			printf("%s: %s\n", device, strerror(errno));
-			return 1;
-		}
-		return actions[i].run(argv + 3);
+	action = action_of(argv[2], argc - 3);
+	fd = open(device, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		printf("%s: %s\n", device, strerror(errno));
+		return 1;
 	}
-	fprintf(stderr, "rank: no action %s\n", argv[2]);
-	return 2;
+	return action->run(argv + 3);
 }

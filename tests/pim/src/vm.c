@@ -7,318 +7,9 @@
  *
  * Exit status 0 as expected, 1 not, 2 usage. See the table at the end.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
+#include <pthread.h>
 
-#include <linux/vfio.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_pci.h>
-#include <linux/virtio_ring.h>
-
-#include <annex/virtio_pim.h>
-
-#include "words.h"
-
-#define MEMORY		(8u << 20)	/* bytes of the machine */
-#define BASE		0x40000000ull	/* where they are for the device */
-#define QUEUES		2
-#define SIZE		64		/* elements of a queue */
-#define DATA		0x100000u	/* in MEMORY: for requests */
-
-#define BAR_COMMON	0x0000
-#define BAR_ISR		0x0100
-#define BAR_DEVICE	0x0200
-#define BAR_NOTIFY	0x1000
-
-static int container, group, device;
-static uint8_t *memory;
-static uint64_t config_at, bar_at;
-static int events[QUEUES + 1];
-static uint32_t nr_queues;
-static uint64_t features;
-
-struct queue {
-	struct vring ring;
-	uint16_t avail, used;
-	uint32_t at;		/* in memory */
-};
-
-static struct queue queues[QUEUES];
-
-static void expect(bool ok, const char *what, int line)
-{
-	if (ok)
-		return;
-	printf("line %d: not as expected: %s (errno %d %s)\n", line, what, errno, strerror(errno));
-	exit(1);
-}
-
-#define EXPECT(cond) expect(cond, #cond, __LINE__)
-
-/* --- registers -------------------------------------------------------------------- */
-
-static void put(uint64_t at, uint64_t value, size_t bytes)
-{
-	EXPECT(pwrite(device, &value, bytes, at) == (ssize_t)bytes);
-}
-
-static uint64_t get(uint64_t at, size_t bytes)
-{
-	uint64_t value = 0;
-
-	EXPECT(pread(device, &value, bytes, at) == (ssize_t)bytes);
-	return value;
-}
-
-#define COMMON(field)	(bar_at + BAR_COMMON + offsetof(struct virtio_pci_common_cfg, field))
-static const struct virtio_pci_common_cfg layout;
-#define SET(field, v)	put(COMMON(field), v, sizeof(layout.field))
-#define GET(field)	get(COMMON(field), sizeof(layout.field))
-
-static void map(bool on)
-{
-	struct vfio_iommu_type1_dma_map m = {
-		.argsz = sizeof(m), .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-		.vaddr = (uintptr_t)memory, .iova = BASE, .size = MEMORY,
-	};
-	struct vfio_iommu_type1_dma_unmap u = { .argsz = sizeof(u), .iova = BASE, .size = MEMORY };
-
-	EXPECT(!(on ? ioctl(container, VFIO_IOMMU_MAP_DMA, &m) :
-		 ioctl(container, VFIO_IOMMU_UNMAP_DMA, &u)));
-}
-
-static uint64_t region(uint32_t index)
-{
-	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
-
-	EXPECT(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &info));
-	EXPECT(info.size);
-	return info.offset;
-}
-
-static void attach(const char *uuid)
-{
-	char path[256], link[256];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/sys/bus/mdev/devices/%s/iommu_group", uuid);
-	n = readlink(path, link, sizeof(link) - 1);
-	EXPECT(n > 0);
-	link[n] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	EXPECT(container >= 0);
-	group = open(path, O_RDWR | O_CLOEXEC);
-	EXPECT(group >= 0);
-	EXPECT(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container));
-	EXPECT(!ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
-	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	EXPECT(memory != MAP_FAILED);
-	map(true);
-	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, uuid);
-	EXPECT(device >= 0);
-	config_at = region(VFIO_PCI_CONFIG_REGION_INDEX);
-	bar_at = region(VFIO_PCI_BAR0_REGION_INDEX);
-	for (int i = 0; i <= QUEUES; i++)
-		EXPECT((events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
-}
-
-static int set_irqs(uint32_t index, uint32_t flags, uint32_t start, uint32_t count, const int *fds)
-{
-	char buf[sizeof(struct vfio_irq_set) + 16 * sizeof(int)] = {};
-	struct vfio_irq_set *set = (struct vfio_irq_set *)buf;
-
-	set->argsz = sizeof(buf);
-	set->flags = flags;
-	set->index = index;
-	set->start = start;
-	set->count = count;
-	if (fds)
-		memcpy(set->data, fds, (count < 16 ? count : 16) * sizeof(int));
-	return ioctl(device, VFIO_DEVICE_SET_IRQS, set) ? errno : 0;
-}
-
-static void setup_queue(int i)
-{
-	struct queue *q = &queues[i];
-
-	memset(q, 0, sizeof(*q));
-	q->at = 0x10000u * (i + 1);
-	memset(memory + q->at, 0, 0x10000);
-	vring_init(&q->ring, SIZE, memory + q->at, 4096);
-	SET(queue_select, i);
-	EXPECT(GET(queue_size) >= SIZE);
-	SET(queue_size, SIZE);
-	SET(queue_msix_vector, i + 1);
-	EXPECT(GET(queue_msix_vector) == (uint64_t)i + 1);
-	SET(queue_desc_lo, BASE + q->at);
-	SET(queue_desc_hi, (BASE + q->at) >> 32);
-	SET(queue_avail_lo, BASE + q->at + SIZE * 16);
-	SET(queue_avail_hi, 0);
-	SET(queue_used_lo, BASE + ((uint8_t *)q->ring.used - memory));
-	SET(queue_used_hi, 0);
-	SET(queue_enable, 1);
-	EXPECT(GET(queue_enable) == 1);
-}
-
-/* Up to DRIVER_OK, as the specification says. */
-static void start(uint64_t want)
-{
-	uint64_t offered;
-
-	EXPECT(get(config_at, 2) == 0x1af4);
-	put(config_at + 4, 0x406, 2);	/* memory, bus master, no INTA */
-	SET(device_status, 0);
-	EXPECT(!GET(device_status));
-	SET(device_status, VIRTIO_CONFIG_S_ACKNOWLEDGE);
-	SET(device_status, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	SET(device_feature_select, 0);
-	offered = GET(device_feature);
-	SET(device_feature_select, 1);
-	offered |= GET(device_feature) << 32;
-	features = offered & want;
-	SET(guest_feature_select, 0);
-	SET(guest_feature, features);
-	SET(guest_feature_select, 1);
-	SET(guest_feature, features >> 32);
-	SET(device_status, 0xb);
-	EXPECT(GET(device_status) == 0xb);
-	EXPECT(!set_irqs(VFIO_PCI_MSIX_IRQ_INDEX,
-			 VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, 0, QUEUES + 1,
-			 events));
-	SET(msix_config, 0);
-	nr_queues = GET(num_queues);
-	EXPECT(nr_queues >= QUEUES);
-	for (int i = 0; i < QUEUES; i++)
-		setup_queue(i);
-	SET(device_status, 0xf);
-	EXPECT(GET(device_status) == 0xf);
-}
-
-#define ALL_FEATURES (~0ull)
-
-/* --- requests ----------------------------------------------------------------------- */
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
-}
-
-static void publish(int i, uint16_t head)
-{
-	struct queue *q = &queues[i];
-
-	q->ring.avail->ring[q->avail++ % SIZE] = head;
-	__atomic_store_n(&q->ring.avail->idx, q->avail, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	put(bar_at + BAR_NOTIFY + 4 * i, i, 2);
-}
-
-/* Wait for an answer; false when there is none in @ms. */
-static bool answered(int i, unsigned int ms)
-{
-	struct queue *q = &queues[i];
-	uint64_t end = now_ms() + ms, count;
-
-	while (__atomic_load_n(&q->ring.used->idx, __ATOMIC_ACQUIRE) == q->used) {
-		struct pollfd p = { .fd = events[i + 1], .events = POLLIN };
-
-		if (now_ms() > end)
-			return false;
-		poll(&p, 1, 100);
-		if (read(events[i + 1], &count, 8) < 0)
-			EXPECT(errno == EAGAIN);
-	}
-	q->used++;
-	return true;
-}
-
-static void describe(struct vring_desc *d, uint64_t at, uint32_t len, uint16_t flags, uint16_t next)
-{
-	*d = (struct vring_desc) { .addr = BASE + at, .len = len, .flags = flags, .next = next };
-}
-
-/*
- * @out bytes at DATA, @in bytes (with the status) behind them at DATA + 2 MiB; in
- * pieces of up to @piece. The status, or -1 when there is no answer.
- */
-static int request(int i, uint32_t out, uint32_t in, uint32_t piece)
-{
-	struct vring_desc *d = queues[i].ring.desc;
-	uint32_t at = DATA, n = 0;
-	uint8_t *status = memory + DATA + (2 << 20) + in - 1;
-
-	*status = 0xee;
-	for (int write = 0; write < 2; write++) {
-		uint32_t left = write ? in : out;
-
-		at = DATA + (write ? 2 << 20 : 0);
-		while (left) {
-			uint32_t len = left < piece ? left : piece;
-
-			EXPECT(n < SIZE);
-			describe(&d[n], at, len, (write ? VRING_DESC_F_WRITE : 0) |
-				 VRING_DESC_F_NEXT, n + 1);
-			n++;
-			at += len;
-			left -= len;
-		}
-	}
-	d[n - 1].flags &= ~VRING_DESC_F_NEXT;
-	publish(i, 0);
-	return answered(i, 20000) ? *status : -1;
-}
-
-static struct virtio_pim_hdr *header(uint32_t type, uint32_t rank)
-{
-	struct virtio_pim_hdr *h = (void *)(memory + DATA);
-
-	*h = (struct virtio_pim_hdr) { .type = type, .rank = rank };
-	return h;
-}
-
-static int control(uint32_t type, uint32_t rank)
-{
-	header(type, rank);
-	return request(0, 16, 1, 4096);
-}
-
-static int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes, uint32_t piece)
-{
-	struct virtio_pim_xfer *x = (void *)(header(write ? VIRTIO_PIM_T_WRITE : VIRTIO_PIM_T_READ,
-						    0) + 1);
-	uint32_t total = bytes * __builtin_popcountll(mask);
-
-	*x = (struct virtio_pim_xfer) { .mask = mask, .offset = offset, .bytes = bytes };
-	return request(1, 32 + (write ? total : 0), 1 + (write ? 0 : total), piece);
-}
-
-static int commit(uint64_t word, uint64_t *answer)
-{
-	uint64_t *words = (void *)(header(VIRTIO_PIM_T_COMMIT, 0) + 1);
-	int status;
-
-	memset(words, 0, 64);
-	words[0] = word;
-	status = request(1, 16 + 64, 64 + 1, 40);
-	if (answer)
-		memcpy(answer, memory + DATA + (2 << 20), 8);
-	return status;
-}
+#include "vm_driver.h"
 
 /* --- actions -------------------------------------------------------------------------- */
 
@@ -415,6 +106,25 @@ static int act_wrong(char **argv)
 	publish(1, 0);
 	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_FAULT);
 	EXPECT(commit(WORD(W_ECHO, 6), &answer) == VIRTIO_PIM_S_OK && answer == ANSWER(~6));
+	/* parts that are longer than the memory is: what is used of them counts */
+	header(VIRTIO_PIM_T_READ, 0);
+	*x = (struct virtio_pim_xfer) { .mask = 1, .bytes = 64 };
+	describe(&queues[1].ring.desc[0], DATA, 0xffffffff, VRING_DESC_F_NEXT, 1);
+	describe(&queues[1].ring.desc[1], DATA + 8192, 0xffffffff,
+		 VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2);
+	describe(&queues[1].ring.desc[2], DATA + 64, 1, VRING_DESC_F_WRITE, 0);
+	publish(1, 0);
+	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_OK);
+	x->bytes = 1 << 19;
+	describe(&queues[1].ring.desc[1], MEMORY - 4096, 0xffffffff,
+		 VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2);
+	publish(1, 0);
+	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_FAULT);
+	header(VIRTIO_PIM_T_COMMIT, 0);
+	describe(&queues[1].ring.desc[1], DATA + 8192, 0xffffffff, VRING_DESC_F_NEXT, 2);
+	publish(1, 0);
+	EXPECT(answered(1, 20000) && memory[DATA + 64] == VIRTIO_PIM_S_INVAL);
+	EXPECT(commit(WORD(W_ECHO, 7), &answer) == VIRTIO_PIM_S_OK && answer == ANSWER(~7));
 	return 0;
 }
 
@@ -447,6 +157,11 @@ static int act_broken(char **argv)
 	      describe(d + 1, DATA, 16, 0, 0));				/* read behind write */
 	BREAK(describe(d, MEMORY, 16, VRING_DESC_F_WRITE, 0));		/* status nowhere */
 	BREAK(describe(d, -BASE - 8, 16, VRING_DESC_F_WRITE, 0));	/* around the end */
+	BREAK(describe(d, DATA, 0xffffffff, VRING_DESC_F_WRITE, 0));	/* status nowhere */
+	BREAK(describe(d, DATA, 16, VRING_DESC_F_NEXT, 1),
+	      describe(d + 1, DATA, 16, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2),
+	      describe(d + 2, DATA, 16, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1));
+	BREAK(describe(d, DATA, 0xfffffff0, VRING_DESC_F_INDIRECT, 0));
 	BREAK(describe(d, DATA, 0, VRING_DESC_F_INDIRECT, 0));
 	BREAK(describe(d, DATA, 17, VRING_DESC_F_INDIRECT, 0));
 	BREAK(describe(d, DATA, 16 * (SIZE + 1), VRING_DESC_F_INDIRECT, 0));
@@ -522,6 +237,52 @@ static int act_kept(char **argv)
 	memset(memory + DATA + 32, 0x5a, 8 * 4096);
 	EXPECT(transfer(true, 0x0101010101010101ull, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
 	EXPECT(control(VIRTIO_PIM_T_CLOSE, 0) == VIRTIO_PIM_S_OK);
+	return 0;
+}
+
+/*
+ * Lines from standard input, with rank 0 open throughout: put VALUE, is VALUE (of
+ * act_kept's bytes, and kept by interface 0), status OP STATUS ARGUMENT, reset.
+ */
+static int act_lines(char **argv)
+{
+	unsigned int a, b, c;
+	char line[128], what[16];
+	uint64_t answer;
+
+	(void)argv;
+	patience = 600000;
+	start(ALL_FEATURES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	EXPECT(all(0) && commit(WORD(W_GET, 0), &answer) == VIRTIO_PIM_S_OK &&
+	       answer == ANSWER(0));
+	printf("open\n");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		a = 0;
+		b = 0;
+		c = 0;
+		if (sscanf(line, "%15s %u %u %u", what, &a, &b, &c) < 1)
+			return 2;
+		if (!strcmp(what, "put")) {
+			memset(memory + DATA + 32, a, 8 * 4096);
+			EXPECT(transfer(true, 0x0101010101010101ull, 0, 4096, 4096) ==
+			       VIRTIO_PIM_S_OK);
+			EXPECT(commit(WORD(W_SET, a), NULL) == VIRTIO_PIM_S_OK);
+		} else if (!strcmp(what, "is")) {
+			EXPECT(all(a));
+			EXPECT(commit(WORD(W_GET, 0), &answer) == VIRTIO_PIM_S_OK &&
+			       answer == ANSWER(a));
+		} else if (!strcmp(what, "status")) {
+			EXPECT(commit(WORD(a, c), NULL) == (int)b);
+		} else if (!strcmp(what, "reset")) {
+			start(ALL_FEATURES);
+		} else {
+			return 2;
+		}
+		printf("done\n");
+		fflush(stdout);
+	}
 	return 0;
 }
 
@@ -604,6 +365,261 @@ static int act_intx(char **argv)
 	return 0;
 }
 
+/* Is there a doorbell? */
+static int act_bell(char **argv)
+{
+	printf("%zu bytes\n", bells_bytes);
+	return !!bells_bytes != !!atoi(argv[0]);
+}
+
+/*
+ * Notifications as memory: with pauses that are shorter and longer than a thread
+ * waits for the next one, and mappings that come and go. Each request is answered.
+ */
+static int act_ring(char **argv)
+{
+	unsigned int rounds = atoi(argv[0]);
+	uint64_t answer;
+
+	EXPECT(bells_bytes);
+	/* not more than there is, not other registers, not of our own */
+	EXPECT(!map_bells(0, bells_bytes + 4096, MAP_SHARED));
+	EXPECT(!map_bells(bells_bytes, 4096, MAP_SHARED));
+	EXPECT(!map_bells(-4096, 4096, MAP_SHARED));
+	EXPECT(!map_bells(0, 4096, MAP_PRIVATE));
+	bells = map_bells(0, bells_bytes, MAP_SHARED);
+	EXPECT(bells);
+	start(ALL_FEATURES);
+	nr_queues = GET(num_queues);
+	EXPECT(bells_bytes == nr_queues * NOTIFY_BYTES);
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	for (unsigned int i = 0; i < rounds; i++) {
+		if (i % 64 == 63) {
+			munmap(bells, bells_bytes);
+			bells = map_bells(0, bells_bytes, MAP_SHARED);
+			EXPECT(bells);
+		}
+		if (i % 100 == 99) {		/* and by a call, as QEMU does with INTA */
+			uint8_t *kept = bells;
+
+			bells = NULL;
+			EXPECT(commit(WORD(W_ECHO, i), &answer) == VIRTIO_PIM_S_OK);
+			bells = kept;
+		}
+		EXPECT(commit(WORD(W_ECHO, i), &answer) == VIRTIO_PIM_S_OK);
+		EXPECT(answer == ANSWER(~(uint64_t)i));
+		if (i % 3)
+			usleep(i % 7 * 100);
+	}
+	/* queues that do not exist, or are not served, ring in vain */
+	SET(device_status, 0);
+	memset(bells, 0, bells_bytes);
+	start(ALL_FEATURES);
+	memset(bells, 0, bells_bytes);
+	work();
+	munmap(bells, bells_bytes);
+	bells = NULL;
+	work();
+	return 0;
+}
+
+/* A register in all widths, also across its end, with what nobody writes. */
+static void hammer(uint64_t at)
+{
+	static const uint64_t values[] = { 0, ~0ull, 0x5a5a5a5a5a5a5a5aull };
+	static const size_t widths[] = { 1, 2, 4, 8, 3 };
+	uint64_t value;
+
+	for (size_t w = 0; w < 5; w++) {
+		for (size_t v = 0; v < 3; v++)
+			(void)!pwrite(device, &values[v], widths[w], at);
+		(void)!pread(device, &value, widths[w], at);
+	}
+}
+
+/*
+ * All of configuration space and of what is in BAR 0, byte by byte: what cannot be
+ * written stays as it was, and the device works afterwards.
+ */
+static int act_registers(char **argv)
+{
+	static const struct { uint32_t from, to; } parts[] = {
+		{ BAR_COMMON, 0x400 }, { 0xff8, 0x1008 }, { 0x2000, 0x2440 }, { 0x2ff0, 0x3020 },
+		{ 0x3ff0, 0x4010 }, { 0x7fff0, 0x80010 },
+	};
+	uint8_t before[256], after[256];
+	unsigned int calls = 0;
+
+	(void)argv;
+	start(ALL_FEATURES);
+	EXPECT(pread(device, before, 256, config_at) == 256);
+	for (uint32_t at = 0; at < 260; at++, calls += 20) {
+		hammer(config_at + at);
+		EXPECT(pread(device, after, 256, config_at) == 256);
+		EXPECT(!memcmp(before, after, 4) && !memcmp(before + 6, after + 6, 6));
+		EXPECT(!memcmp(before + 0x2c, after + 0x2c, 16));
+		EXPECT(!memcmp(before + 0x3d, after + 0x3d, 0x84 + 2 - 0x3d));
+		EXPECT(!memcmp(before + 0x88, after + 0x88, 256 - 0x88));
+	}
+	EXPECT(pwrite(device, before, 256, config_at) == 256);
+	EXPECT(pread(device, after, 256, config_at) == 256);
+	EXPECT(!memcmp(before, after, 256));
+	for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
+		for (uint32_t at = parts[p].from; at < parts[p].to; at++, calls += 20)
+			hammer(bar_at + at);
+	}
+	for (uint32_t i = 0; i < 65; i++, calls += 20)
+		hammer(bar_at + BAR_NOTIFY + i * NOTIFY_BYTES);
+	/* the table and the pending bits are the VMM's: nothing is stored here */
+	EXPECT(!get(bar_at + 0x2000, 8) && !get(bar_at + 0x3000, 8));
+	SET(device_status, 0);
+	for (uint32_t v = nr_queues + 1; v < 0x10000; v = v * 2 + 1) {
+		SET(msix_config, v);
+		EXPECT(GET(msix_config) == 0xffff);
+	}
+	start(ALL_FEATURES);
+	work();
+	printf("%u calls\n", calls);
+	return 0;
+}
+
+static bool moving;
+
+/* What a driver must not do while a queue is in use: all of it is ignored. */
+static void *mover(void *arg)
+{
+	unsigned int *calls = arg;
+
+	while (__atomic_load_n(&moving, __ATOMIC_RELAXED)) {
+		SET(queue_select, 1);
+		SET(queue_desc_lo, BASE + DATA);
+		SET(queue_avail_lo, BASE + DATA + 0x4000);
+		SET(queue_used_lo, BASE + DATA + 0x8000);
+		SET(queue_size, 2);
+		SET(queue_enable, 0);
+		SET(queue_enable, 1);
+		++*calls;
+	}
+	return NULL;
+}
+
+/* Rings that move, while they are in use and by way of a reset: the old place is left alone. */
+static int act_move(char **argv)
+{
+	unsigned int rounds = atoi(argv[0]), calls = 0;
+	uint8_t *old;
+	pthread_t thread;
+	uint64_t answer;
+
+	for (unsigned int i = 0; i < rounds; i++) {
+		place = i % PLACES;
+		start(ALL_FEATURES);
+		old = memory + RINGS * (1 + (i + PLACES - 1) % PLACES * (QUEUES + 1));
+		memset(old, 0x5a, QUEUES * RINGS);
+		EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+		moving = true;
+		EXPECT(!pthread_create(&thread, NULL, mover, &calls));
+		for (unsigned int n = 0; n < 20; n++) {
+			EXPECT(commit(WORD(W_ECHO, n), &answer) == VIRTIO_PIM_S_OK);
+			EXPECT(answer == ANSWER(~(uint64_t)n));
+		}
+		__atomic_store_n(&moving, false, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+		SET(queue_select, 1);
+		EXPECT(GET(queue_desc_lo) == BASE + queues[1].at && GET(queue_size) == SIZE);
+		EXPECT(!(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET));
+		for (size_t n = 0; n < QUEUES * RINGS; n++)
+			EXPECT(old[n] == 0x5a);
+	}
+	place = 0;
+	printf("%u rounds, %u moves\n", rounds, calls);
+	return 0;
+}
+
+/* All ranks of the device at once, each with contents of its own. */
+static int act_many(char **argv)
+{
+	uint32_t n = atoi(argv[0]), *in = (void *)(memory + DATA + 32);
+	uint32_t *out = (void *)(memory + DATA + (2 << 20));
+	uint64_t answer;
+
+	start(ALL_FEATURES);
+	EXPECT(get(bar_at + BAR_DEVICE, 4) == n);
+	for (uint32_t i = 0; i < n; i++)
+		EXPECT(control(VIRTIO_PIM_T_OPEN, i) == VIRTIO_PIM_S_OK);
+	for (uint32_t i = 0; i < n; i++) {
+		for (uint32_t w = 0; w < 2048; w++)
+			in[w] = i << 16 | w;
+		EXPECT(transfer_of(i, true, 0x81, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
+		EXPECT(commit_to(i, WORD(W_ECHO, i), &answer) == VIRTIO_PIM_S_OK);
+		EXPECT(answer == ANSWER(~(uint64_t)i));
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		EXPECT(transfer_of(i, false, 0x81, 0, 4096, 4096) == VIRTIO_PIM_S_OK);
+		for (uint32_t w = 0; w < 2048; w++)
+			EXPECT(out[w] == (i << 16 | w));
+	}
+	EXPECT(control(VIRTIO_PIM_T_OPEN, n) == VIRTIO_PIM_S_INVAL);
+	printf("all open\n");
+	fflush(stdout);
+	if (argv[1] && !strcmp(argv[1], "hold"))
+		pause();
+	for (uint32_t i = 0; i < n; i++)
+		EXPECT(control(VIRTIO_PIM_T_CLOSE, i) == VIRTIO_PIM_S_OK);
+	return 0;
+}
+
+/* Used rightly, again and again, until a line comes. */
+static int act_beside(char **argv)
+{
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+	unsigned int rounds = 0;
+
+	(void)argv;
+	start(ALL_FEATURES);
+	printf("working\n");
+	fflush(stdout);
+	for (; poll(&p, 1, 0) <= 0; rounds++)
+		work();
+	EXPECT(!(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET));
+	printf("%u rounds\n", rounds);
+	return 0;
+}
+
+/* Get into a state, say so, and stay there. */
+static int act_state(char **argv)
+{
+	start(ALL_FEATURES);
+	if (bells_bytes)
+		bells = map_bells(0, bells_bytes, MAP_SHARED);
+	if (!strcmp(argv[0], "opening")) {
+		printf("opening\n");
+		fflush(stdout);
+		control(VIRTIO_PIM_T_OPEN, 0);
+		pause();
+	}
+	EXPECT(control(VIRTIO_PIM_T_OPEN, 0) == VIRTIO_PIM_S_OK);
+	if (!strcmp(argv[0], "stuck")) {
+		memset(header(VIRTIO_PIM_T_COMMIT, 0) + 1, 0, 64);
+		*(uint64_t *)(header(VIRTIO_PIM_T_COMMIT, 0) + 1) = WORD(W_HANG, 0);
+		describe(&queues[1].ring.desc[0], DATA, 80, VRING_DESC_F_NEXT, 1);
+		describe(&queues[1].ring.desc[1], DATA + (2 << 20), 65, VRING_DESC_F_WRITE, 0);
+		publish(1, 0);
+		EXPECT(!answered(1, 100));
+	} else if (!strcmp(argv[0], "broken")) {
+		describe(queues[1].ring.desc, DATA, 16, 0, 0);
+		publish(1, 0);
+		while (!(GET(device_status) & VIRTIO_CONFIG_S_NEEDS_RESET))
+			usleep(1000);
+	}
+	printf("%s\n", argv[0]);
+	fflush(stdout);
+	while (!strcmp(argv[0], "busy"))
+		transfer(rand() % 2, 0xff, 0, 65536, 16384);
+	pause();
+	return 0;
+}
+
 /* --- fuzzer ------------------------------------------------------------------------------- */
 
 static uint64_t state;
@@ -635,7 +651,7 @@ static void fuzz_register(void)
 	bool config = rnd() % 3 == 0;
 
 	memcpy(buf, &value, 8);
-	at = config ? config_at + rnd() % 260 : bar_at + rnd() % (rnd() % 2 ? 64 : 0x4008);
+	at = config ? config_at + rnd() % 260 : bar_at + rnd() % (rnd() % 2 ? 64 : 0x80008);
 	if (rnd() % 16 == 0)
 		at = odd();
 	if (rnd() % 2)
@@ -669,7 +685,7 @@ static void fuzz_ring(void)
 			.next = rnd() % 8 ? rnd() % SIZE : odd(),
 		};
 	}
-	put(bar_at + BAR_NOTIFY + 4 * (rnd() % QUEUES), rnd(), 2);
+	notify(rnd() % QUEUES);
 }
 
 /* A chain that is well-formed, with a request that may be anything. */
@@ -712,6 +728,8 @@ static int act_fuzz(char **argv)
 	unsigned int starts = 0;
 
 	state = strtoull(argv[0], NULL, 0) * 2654435761u + 88172645463325252ull;
+	if (bells_bytes && rnd() % 4)
+		bells = map_bells(0, bells_bytes, MAP_SHARED);
 	for (uint32_t n = 0; n < calls; n++) {
 		/* Whatever happened: it works after a reset. */
 		if (n % 400 == 0 ||
@@ -760,8 +778,16 @@ static const struct {
 	{ "wrong", 0, act_wrong },
 	{ "broken", 0, act_broken },
 	{ "intx", 0, act_intx },
+	{ "bell", 1, act_bell },		/* 0|1 */
+	{ "ring", 1, act_ring },		/* ROUNDS */
+	{ "registers", 0, act_registers },
+	{ "move", 1, act_move },		/* ROUNDS */
+	{ "many", 1, act_many },		/* RANKS [hold] */
+	{ "beside", 0, act_beside },
+	{ "state", 1, act_state },		/* idle|opening|stuck|broken|busy */
 	{ "hold", 0, act_hold },
 	{ "kept", 0, act_kept },
+	{ "lines", 0, act_lines },
 	{ "open", 1, act_open },		/* STATUS */
 	{ "command", 2, act_command },		/* OP STATUS */
 	{ "stuck", 2, act_stuck },		/* reset|device-reset|close MS */

@@ -25,6 +25,7 @@ enum {
 	W_PENDING,	/* the answer is incomplete, until the third update after */
 	W_COPY,		/* DPU 0: the 8 bytes of MRAM at the argument, complemented, behind them */
 	W_SLOW,		/* as W_ECHO, after as many milliseconds */
+	W_RUN,		/* the argument: does a DPU run? Until the next one, or a reset */
 };
 
 #define WORD(op, arg)	(0x0100000000000000ull | (uint64_t)(op) << 48 | (uint32_t)(arg))
