@@ -660,7 +660,7 @@ static void emp_rate_charge(struct emp_copies *c, u64 bytes)
 	spin_unlock(&c->rate_lock);
 }
 
-/** emp_copy_set_rate - bytes a second of rebuilding, 0: no limit, and all there is without copies */
+/** emp_copy_set_rate - bytes a second of rebuilding, 0: no limit; without copies only 0 */
 int emp_copy_set_rate(struct emp_region *r, u64 rate)
 {
 	struct emp_copies *c = r->copies;

@@ -55,7 +55,7 @@ static const struct template {
 	{ 0x0, 0x02ffb7, CHECK_NONE },			/* ... set */
 	{ 0x0, 0x02f0, CHECK_NONE },			/* a bit that is kept: clear, */
 	{ 0x0, 0x02f2, CHECK_NONE },			/* ... set */
-	{ 0x0, 0x029c, CHECK_NONE },			/* no instruction in place of a thread's */
+	{ 0x0, 0x029c, CHECK_NONE },			/* none in place of a thread's */
 	{ 0x02ff003fULL, 0xa7ULL << 48, CHECK_REGISTER },
 	{ 0x02ff003fULL, 0xa6ULL << 48, CHECK_NONE },	/* end of the writes to registers */
 	{ 0x02470000ffULL, 0, CHECK_MEMORY },		/* write an instruction */
@@ -151,8 +151,11 @@ static uint64_t instruction(uint64_t structure, uint64_t frame, unsigned int n)
 	return word;
 }
 
-/* Where instructions have their operands; the rest of them is fixed. */
-#define THREAD_BITS	0x0000000000ff0000ULL	/* boot, resume, clr_run, read_run: number of a run bit */
+/*
+ * Where instructions have their operands; the rest of them is fixed. Boot, resume,
+ * clr_run and read_run: the number of a run bit.
+ */
+#define THREAD_BITS	0x0000000000ff0000ULL
 #define LOAD_BITS	0x0000000000ffffffULL	/* lw: address */
 #define STORE_BITS	0x0000038001f0ffffULL	/* sw: address */
 
@@ -258,7 +261,7 @@ static enum pim_gate_verdict judge_frame(const struct pim_gate *g, uint64_t fram
 		if (op == setup_ops[n])
 			return keep(g, send);
 	}
-	/* A structure that fits was let through: the interface reads the frame as it is read here. */
+	/* A structure that fits was let through: the interface reads the frame as we do. */
 	t = template_of(g->structure, frame);
 	if (!t || !allowed(g, t, frame))
 		return refuse(send);

@@ -9,7 +9,7 @@
 #include "pim_host.h"
 #include "pim_hw_rank.h"
 
-#define RETRIES		100		/* as the stock library: then the client is told what there is */
+#define RETRIES		100		/* as the stock library */
 #define RESET_UPDATES	40		/* time that an interface takes for a reset */
 #define RESET_WORD	0x01ff00000000ff00ULL
 #define ZEROS		(1u << 20)	/* bytes of MRAM cleared by one call */
@@ -47,7 +47,8 @@ static int wait_for_answers(struct pim_hw *hw, const uint64_t send[PIM_RANK_NR_C
 		if (error)
 			return error;
 		for (int c = 0; c < PIM_RANK_NR_CIS; c++)
-			all = all && (!send[c] || pim_gate_answered(&hw->gates[c], send[c], results[c]));
+			all = all && (!send[c] ||
+				      pim_gate_answered(&hw->gates[c], send[c], results[c]));
 		if (all)
 			break;
 	}
@@ -83,7 +84,7 @@ int pim_hw_commit(struct pim_hw *hw, const uint64_t commands[PIM_RANK_NR_CIS],
 	error = hw->dev->ops->commit(hw->dev, send);
 	if (!error)
 		error = reset ? wait_for_reset(hw, results) : wait_for_answers(hw, send, results);
-	/* With an error, it is not known what arrived: only a reset helps, which the client makes. */
+	/* With an error, it is not known what arrived: the client has to reset it. */
 	for (int c = 0; c < PIM_RANK_NR_CIS; c++) {
 		pim_gate_sent(&hw->gates[c], commands[c], send[c]);
 		hw->unknown |= hw->gates[c].started;

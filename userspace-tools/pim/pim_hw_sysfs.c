@@ -108,7 +108,8 @@ static int read_vpd(const char *dir, struct pim_hw_info *info, struct ax_msg *ms
 	disabled = le64(info->vpd + 16 + 24 * rank);
 	for (unsigned int c = 0; c < PIM_RANK_NR_CIS; c++) {
 		for (unsigned int d = 0; d < PIM_CI_NR_DPUS; d++)
-			info->disabled |= (disabled >> (8 * c + d) & 1) << (d * PIM_RANK_NR_CIS + c);
+			info->disabled |= (disabled >> (8 * c + d) & 1)
+					  << (d * PIM_RANK_NR_CIS + c);
 	}
 	info->add.vpd = (uintptr_t)info->vpd;
 	info->add.vpd_bytes = (uint32_t)n;
