@@ -58,7 +58,7 @@ static bool dpu_small_join(struct dpu_small *s, u32 dpu, u32 offset, u32 bytes, 
 	return false;
 }
 
-/**
+/*
  * dpu_small_write - a small write
  *
  * @bytes up to DPU_SMALL_BYTES. Return: 0, also when it is only kept, or an error

@@ -95,7 +95,7 @@ static u32 below(u32 n)
 
 static bool write_at(u32 dpu, u32 offset, u32 bytes, u8 value)
 {
-	u8 data[DPU_SMALL_BYTES];
+	u8 data[DPU_SMALL_BYTES] = { 0 };
 
 	for (u32 n = 0; n < bytes; n++)
 		data[n] = (u8)(value + n * 3);
