@@ -22,7 +22,7 @@
 #define ALL	0xff
 
 static unsigned int test_nr, failures;
-static bool case_failed;
+static bool failed_case;
 
 static jmp_buf out_of_case;
 
@@ -32,7 +32,7 @@ static void check(bool ok, const char *what, int line)
 	if (ok)
 		return;
 	printf("# line %d: %s\n", line, what);
-	case_failed = true;
+	failed_case = true;
 	longjmp(out_of_case, 1);
 }
 
@@ -226,7 +226,7 @@ static void begin(uint64_t disabled)
 static void end(void)
 {
 	if (log_bad)
-		case_failed = true;
+		failed_case = true;
 	pim_backend_close(&emu);
 	free(image);
 }
@@ -322,7 +322,7 @@ static void setup_kept(void)
 		if (send_all(words[n])) {
 			printf("# word %zu, 0x%016llx, was refused\n", n,
 			       (unsigned long long)words[n]);
-			case_failed = true;
+			failed_case = true;
 			return;
 		}
 		CHECK(pim_ci_result_done(results[3], colour, &errors) && !errors);
@@ -537,7 +537,7 @@ static void nothing_left(void)
 
 	CHECK(!pim_hw_reset(&hw, &msg));
 	leave_a_mess(&h, junk);
-	if (case_failed)
+	if (failed_case)
 		return;
 	CHECK(!pim_rank_idle(emu.rank));
 	CHECK(!pim_hw_reset(&hw, &msg));
@@ -693,15 +693,15 @@ static void sysfs(void)
 
 static void run(const char *name, void (*function)(void), uint64_t out_of_order)
 {
-	case_failed = false;
+	failed_case = false;
 	begin(out_of_order);
 	if (!setjmp(out_of_case))
 		function();
 	end();
-	if (case_failed && *msg.text)
+	if (failed_case && *msg.text)
 		printf("# last message: %s\n", msg.text);
-	printf("%sok %u - %s\n", !case_failed ? "" : "not ", ++test_nr, name);
-	failures += case_failed;
+	printf("%sok %u - %s\n", !failed_case ? "" : "not ", ++test_nr, name);
+	failures += failed_case;
 }
 
 int main(void)

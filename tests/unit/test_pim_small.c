@@ -14,7 +14,7 @@
 #define DPUS	64
 
 static unsigned int test_nr, failures;
-static bool case_failed;
+static bool failed_case;
 
 static jmp_buf out_of_case;
 
@@ -24,7 +24,7 @@ static void check(bool ok, const char *what, int line)
 	if (ok)
 		return;
 	printf("# line %d: %s\n", line, what);
-	case_failed = true;
+	failed_case = true;
 	longjmp(out_of_case, 1);
 }
 
@@ -49,7 +49,7 @@ static int move(void *ctx, bool read, const u8 *dpus, u32 nr, u32 offset, u32 by
 		moved += bytes;
 		if (dpus[i] >= DPUS || offset + bytes > MRAM || !nr || nr > DPUS) {
 			printf("# a request for DPU %u, %u bytes at %u\n", dpus[i], bytes, offset);
-			case_failed = true;
+			failed_case = true;
 			return -EINVAL;
 		}
 		if (read)
@@ -282,12 +282,12 @@ static void errors(void)
 
 static void run(const char *name, void (*function)(void))
 {
-	case_failed = false;
+	failed_case = false;
 	begin();
 	if (!setjmp(out_of_case))
 		function();
-	printf("%sok %u - %s\n", !case_failed ? "" : "not ", ++test_nr, name);
-	failures += case_failed;
+	printf("%sok %u - %s\n", !failed_case ? "" : "not ", ++test_nr, name);
+	failures += failed_case;
 }
 
 int main(void)
