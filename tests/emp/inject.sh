@@ -11,41 +11,20 @@
 #
 # shellcheck disable=SC2317 # cases are called by t_run
 set -u
+# shellcheck source=tests/emp/inject_lib.sh
+. "${0%/*}/inject_lib.sh"
 # shellcheck source=tests/emp/lib.sh
 . "${0%/*}/lib.sh"
 
-faults=/sys/kernel/debug
-kinds=(failslab fail_page_alloc fail_usercopy)
 disks=(/dev/ram0 /dev/ram1)
 some=${ANNEX_SOAK:+1}
 some=${some:-7}
-
-if ! [ -e /proc/self/fail-nth ]; then
-	echo "TAP version 14"
-	echo "1..0 # SKIP this kernel has no fault injection"
-	exit 0
-fi
-
-# set_kinds NAME VALUE: of those that have it
-set_kinds()
-{
-	local kind
-
-	for kind in "${kinds[@]}"; do
-		[ ! -e "$faults/$kind/$1" ] || echo "$2" >"$faults/$kind/$1"
-	done
-}
 
 setup()
 {
 	modprobe brd rd_nr=2 rd_size=$((256 * 1024)) max_part=0 &&
 		wait_until 5 test -b "${disks[1]}" || return 1
-	set_kinds probability 0
-	set_kinds times -1
-	set_kinds verbose 0
-	set_kinds ignore-gfp-wait N
-	set_kinds ignore-gfp-highmem N
-	set_kinds min-order 0
+	injection_setup
 	read -ra caches < <(range_of __kmem_cache_create_args)
 	[ "${#caches[@]}" -eq 2 ] && without_caches
 }
@@ -54,21 +33,6 @@ setup()
 inject()
 {
 	timeout 1200 "$bin/failnth" "$1" "$2" "${disks[@]}" "${@:3}"
-}
-
-# range_of SYMBOL: where the kernel's function begins and ends; they are in order
-range_of()
-{
-	awk -v name="$1" '
-		from && $1 != from { print "0x" from, "0x" $1; exit }
-		$3 == name { from = $1 }' /proc/kallsyms
-}
-
-# filter KIND START END: count what has such a function on its stack, or has not
-filter()
-{
-	set_kinds "$1-start" "$2"
-	set_kinds "$1-end" "$3"
 }
 
 # Only what the module itself does: loading takes a thousand allocations before.

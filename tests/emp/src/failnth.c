@@ -19,6 +19,7 @@
 #include <sys/mount.h>
 
 #include "../../../include/uapi/annex/emp.h"
+#include "fail_nth.h"
 #include "fuzz.h"
 
 #define NAME	"inject"
@@ -38,7 +39,7 @@ static const struct form {
 
 static const struct form *form;
 static const char *device[2], *module;
-static int device_fd[2], control = -1, fail_fd, region_fd = -1, evict_fd = -1;
+static int device_fd[2], control = -1, region_fd = -1, evict_fd = -1;
 static uint64_t bytes, pages, step;	/* every step-th page has data */
 static volatile uint64_t *mem;
 static unsigned int round_nr;		/* how often the operation was done */
@@ -49,30 +50,6 @@ static uint8_t generation[1 << 16];	/* of the data of each page; 0: zeros */
 	printf(": %s\n", strerror(errno));			\
 	exit(1);						\
 } while (0)
-
-/* --- injection ------------------------------------------------------------------- */
-
-static void fail_nth(unsigned int n)
-{
-	char text[12];
-	int len = snprintf(text, sizeof(text), "%u", n), tries = 100;
-
-	/* Switching off copies from here, too, and may be what fails. */
-	while (pwrite(fail_fd, text, len, 0) != len)
-		if (!tries--)
-			die("fail-nth");
-}
-
-/* Switch off. Did it fail something? */
-static bool failed_something(void)
-{
-	char text[12] = "";
-	ssize_t n = pread(fail_fd, text, sizeof(text) - 1, 0);
-	bool fired = n > 0 && atoi(text) == 0;	/* EFAULT: it was the reading that failed */
-
-	fail_nth(0);
-	return fired;
-}
 
 /* --- what there is ------------------------------------------------------------------ */
 
