@@ -398,7 +398,7 @@ static vm_fault_t emp_fault(struct vm_fault *vmf)
 	if (!nowait)
 		how |= EMP_GET_SLEEP;
 	if (vmf->flags & FAULT_FLAG_TRIED)
-		how |= EMP_GET_TRIED;
+		how |= EMP_GET_WAITED;
 	sub = emp_sub_of(r, vmf->pgoff);
 	trace_emp_fault_begin(r, vmf->pgoff, vmf->flags);
 	began = !(READ_ONCE(r->sub[sub]) & EMP_S_PRESENT);

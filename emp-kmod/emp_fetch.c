@@ -453,8 +453,12 @@ static bool emp_still_lost(struct emp_region *r, unsigned long w, u32 flags_get)
 {
 	u32 ms = READ_ONCE(r->lost_retry_ms);
 
-	/* KVM asks without waiting until it gets an answer: it must get one in the end. */
-	if (!(flags_get & EMP_GET_SLEEP))
+	/*
+	 * KVM asks without waiting until it gets an answer: it must get one in the end.
+	 * Who has waited has most likely waited for just that; but it can have been
+	 * for memory, with a loss that is long over.
+	 */
+	if (!(flags_get & EMP_GET_SLEEP) || flags_get & EMP_GET_WAITED)
 		ms = max(ms, 1000u);
 	return (w & EMP_S_FOREVER) == EMP_S_FOREVER ||
 	       time_before(jiffies, (w >> EMP_S_SHIFT) + msecs_to_jiffies(ms));
@@ -509,7 +513,7 @@ static bool emp_get_other(struct emp_region *r, u32 b, u64 sub, unsigned long w,
  * emp_get - the folio of a subblock, fetched if need be
  * @r: region
  * @sub: subblock
- * @flags_get: EMP_GET_SLEEP, EMP_GET_TRIED
+ * @flags_get: EMP_GET_SLEEP, EMP_GET_TRIED, EMP_GET_WAITED
  * @out: the folio, referenced, of EMP_GET_OK
  * @until: jiffies, of EMP_GET_WAIT
  */

@@ -23,7 +23,8 @@ enum emp_get {
 
 /* How emp_get() may go about it. */
 #define EMP_GET_SLEEP	(1u << 0) /* sleep for memory; never for a tier, that is EMP_GET_WAIT */
-#define EMP_GET_TRIED	(1u << 1) /* has waited already: what is lost by now is lost */
+#define EMP_GET_TRIED	(1u << 1) /* has waited for it already: what is lost by now is lost */
+#define EMP_GET_WAITED	(1u << 2) /* has waited, for it or for something else */
 
 enum emp_get emp_get(struct emp_region *r, u64 sub, u32 flags_get, struct folio **out,
 		     unsigned long *until);

@@ -285,7 +285,7 @@ now_and_then()	# KEYS
 	sleep "$seconds"
 	heals
 	becomes_state f0 0 ok
-	sleep 0.3	# lost_retry_ms: what failed just before is not tried earlier
+	sleep 1.2	# what failed just before is not tried earlier (emp_still_lost())
 	ask p unload
 	note "$answer"
 	got
