@@ -62,8 +62,7 @@ struct dpu_predict {
 struct dpu_small_rank {
 	struct mutex lock;	/* all of it */
 	struct dpu_small s;
-	bool merge;
-	bool prefetch;
+	struct dpu_small_io io;
 	struct dpu_xfer x;	/* what a request moves */
 	struct bio_vec vec[DPU_MAX_DPUS];
 	struct delayed_work late;

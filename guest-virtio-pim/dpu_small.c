@@ -111,14 +111,10 @@ void dpu_small_forget_range(struct dpu_small *s, u32 offset, u32 bytes)
 	}
 }
 
-/* Where a DPU's bytes are among those of all DPUs of @io. */
+/* Where a DPU's bytes are among those of all DPUs in @mask. */
 static u32 dpu_small_rank_of(u64 mask, u32 dpu)
 {
-	u32 n = 0, i;
-
-	for (i = 0; i < dpu; i++)
-		n += mask >> i & 1;
-	return n;
+	return hweight64(mask & (DPU_BIT(dpu) - 1));
 }
 
 static void dpu_small_note(struct dpu_small *s, struct dpu_small_window *w, u32 dpu, u32 offset,

@@ -22,6 +22,7 @@
 #define DPU_SMALL_H
 
 #ifdef __KERNEL__
+#include <linux/bitops.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 #include <linux/types.h>

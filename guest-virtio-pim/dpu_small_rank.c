@@ -47,36 +47,25 @@ static int dpu_small_move(void *ctx, bool read, const u8 *dpus, u32 nr, u32 offs
 	return read ? rank->ops->read(rank, x) : rank->ops->write(rank, x);
 }
 
-static struct dpu_small_io dpu_small_io(struct dpu_rank *rank)
+/* How to reach the rank now; small->lock is held. */
+static const struct dpu_small_io *dpu_small_now(struct dpu_small_rank *small)
 {
-	struct dpu_small_io io = {
-		.move = dpu_small_move,
-		.ctx = rank,
-		.mram_size = rank->info.mram_size,
-		.now = jiffies_to_msecs(jiffies),
-		.merge = rank->small.merge,
-		.prefetch = rank->small.prefetch,
-	};
-	u32 dpu;
-
-	for (dpu = 0; dpu < DPU_MAX_DPUS; dpu++)
-		io.all |= (u64)dpu_rank_has(rank, dpu) << dpu;
-	return io;
+	lockdep_assert_held(&small->lock);
+	small->io.now = jiffies_to_msecs(jiffies);
+	return &small->io;
 }
 
 /** dpu_small_settle - nothing is kept any more, nothing was read ahead; provider entered */
 int dpu_small_settle(struct dpu_rank *rank)
 {
 	struct dpu_small_rank *small = &rank->small;
-	struct dpu_small_io io;
 	int err;
 
 	if (!small->s.data)
 		return 0;
 	if (mutex_lock_killable(&small->lock))
 		return -EINTR;
-	io = dpu_small_io(rank);
-	err = dpu_small_send(&small->s, &io);
+	err = dpu_small_send(&small->s, dpu_small_now(small));
 	dpu_small_forget(&small->s);
 	mutex_unlock(&small->lock);
 	return err;
@@ -99,15 +88,13 @@ static void dpu_small_late(struct work_struct *work)
 {
 	struct dpu_rank *rank = container_of(to_delayed_work(work), struct dpu_rank, small.late);
 	struct dpu_small_rank *small = &rank->small;
-	struct dpu_small_io io;
 
 	/* Whoever waits to take the rank away waits for who waits for us. */
 	if (!down_read_trylock(&rank->gone_lock))
 		return;
 	if (!rank->gone) {
 		mutex_lock(&small->lock);
-		io = dpu_small_io(rank);
-		dpu_small_send(&small->s, &io);
+		dpu_small_send(&small->s, dpu_small_now(small));
 		mutex_unlock(&small->lock);
 	}
 	up_read(&rank->gone_lock);
@@ -117,7 +104,7 @@ static int dpu_small_do(struct dpu_rank *rank, u32 dpu, const struct dpu_transfe
 			bool to_user)
 {
 	struct dpu_small_rank *small = &rank->small;
-	struct dpu_small_io io;
+	const struct dpu_small_io *io;
 	int err = dpu_rank_enter(rank);
 
 	if (err)
@@ -125,9 +112,9 @@ static int dpu_small_do(struct dpu_rank *rank, u32 dpu, const struct dpu_transfe
 	err = -EINTR;
 	if (mutex_lock_killable(&small->lock))
 		goto leave;
-	io = dpu_small_io(rank);
-	err = to_user ? dpu_small_read(&small->s, &io, dpu, m->offset, m->bytes, data) :
-			dpu_small_write(&small->s, &io, dpu, m->offset, m->bytes, data);
+	io = dpu_small_now(small);
+	err = to_user ? dpu_small_read(&small->s, io, dpu, m->offset, m->bytes, data) :
+			dpu_small_write(&small->s, io, dpu, m->offset, m->bytes, data);
 	if (small->s.nr)
 		schedule_delayed_work(&small->late, msecs_to_jiffies(DPU_SMALL_LATE_MS));
 	mutex_unlock(&small->lock);
@@ -197,10 +184,17 @@ void dpu_small_open(struct dpu_rank *rank)
 	bool all = true;
 	u32 i;
 
-	small->merge = READ_ONCE(merge_writes);
-	small->prefetch = READ_ONCE(prefetch_reads);
-	if (rank->info.batch_max < 2 || !(small->merge || small->prefetch))
+	small->io = (struct dpu_small_io){
+		.move = dpu_small_move,
+		.ctx = rank,
+		.mram_size = rank->info.mram_size,
+		.merge = READ_ONCE(merge_writes),
+		.prefetch = READ_ONCE(prefetch_reads),
+	};
+	if (rank->info.batch_max < 2 || !(small->io.merge || small->io.prefetch))
 		return;
+	for (i = 0; i < DPU_MAX_DPUS; i++)
+		small->io.all |= (u64)dpu_rank_has(rank, i) << i;
 	dpu_small_reset(&small->s);
 	small->s.data = dpu_small_buffer();
 	for (i = 0; i < DPU_SMALL_WINDOWS; i++) {
@@ -219,14 +213,12 @@ void dpu_small_open(struct dpu_rank *rank)
 void dpu_small_close(struct dpu_rank *rank, bool send)
 {
 	struct dpu_small_rank *small = &rank->small;
-	struct dpu_small_io io;
 
 	if (!small->s.data)
 		return;
 	if (send) {
 		mutex_lock(&small->lock);
-		io = dpu_small_io(rank);
-		dpu_small_send(&small->s, &io);
+		dpu_small_send(&small->s, dpu_small_now(small));
 		mutex_unlock(&small->lock);
 	}
 	cancel_delayed_work_sync(&small->late);

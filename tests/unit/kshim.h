@@ -28,6 +28,7 @@ typedef int64_t s64;
 
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define max(a, b)		((a) > (b) ? (a) : (b))
+#define hweight64(w)		((u32)__builtin_popcountll(w))
 
 /* A warning in the kernel is a failure here. */
 #define WARN_ON_ONCE(cond) ({						\

@@ -5,7 +5,6 @@
  * own (pim_host.c) and ones that mean harm.
  */
 #include <errno.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,27 +15,11 @@
 #include "../../userspace-tools/pim/pim_host.h"
 #include "../../userspace-tools/pim/pim_hw_rank.h"
 #include "../../userspace-tools/pim/pim_hw_sysfs.h"
+#include "case.h"
 
 #define CIS	PIM_RANK_NR_CIS
 #define MRAM	(256u << 10)
 #define ALL	0xff
-
-static unsigned int test_nr, failures;
-static bool failed_case;
-
-static jmp_buf out_of_case;
-
-/* A case ends where it is not as it should be. */
-static void check(bool ok, const char *what, int line)
-{
-	if (ok)
-		return;
-	printf("# line %d: %s\n", line, what);
-	failed_case = true;
-	longjmp(out_of_case, 1);
-}
-
-#define CHECK(condition)	check(condition, #condition, __LINE__)
 
 /* --- hardware that writes down what reaches it ------------------------------------- */
 
@@ -693,15 +676,12 @@ static void sysfs(void)
 
 static void run(const char *name, void (*function)(void), uint64_t out_of_order)
 {
-	failed_case = false;
 	begin(out_of_order);
-	if (!setjmp(out_of_case))
-		function();
+	case_call(function);
 	end();
 	if (failed_case && *msg.text)
 		printf("# last message: %s\n", msg.text);
-	printf("%sok %u - %s\n", !failed_case ? "" : "not ", ++test_nr, name);
-	failures += failed_case;
+	case_say(name);
 }
 
 int main(void)
@@ -716,6 +696,5 @@ int main(void)
 	run("what is cleared", cleared, 0);
 	run("DPUs out of order", disabled, 1ULL << (8 * 2 + 3));
 	run("attributes of the stock driver", sysfs, 0);
-	printf("1..%u\n", test_nr);
-	return !!failures;
+	return case_end();
 }

@@ -4,31 +4,14 @@
  * reads and lets DPUs do, it reads what it would without. And patterns cost the
  * number of requests that they should.
  */
-#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../guest-virtio-pim/dpu_small.h"
+#include "case.h"
 
 #define MRAM	(64u << 10)
 #define DPUS	64
-
-static unsigned int test_nr, failures;
-static bool failed_case;
-
-static jmp_buf out_of_case;
-
-/* A case ends where it is not as it should be. */
-static void check(bool ok, const char *what, int line)
-{
-	if (ok)
-		return;
-	printf("# line %d: %s\n", line, what);
-	failed_case = true;
-	longjmp(out_of_case, 1);
-}
-
-#define CHECK(condition)	check(condition, #condition, __LINE__)
 
 static u8 mram[DPUS][MRAM];	/* what the rank has */
 static u8 wanted[DPUS][MRAM];	/* what it would have */
@@ -282,12 +265,9 @@ static void errors(void)
 
 static void run(const char *name, void (*function)(void))
 {
-	failed_case = false;
 	begin();
-	if (!setjmp(out_of_case))
-		function();
-	printf("%sok %u - %s\n", !failed_case ? "" : "not ", ++test_nr, name);
-	failures += failed_case;
+	case_call(function);
+	case_say(name);
 }
 
 int main(void)
@@ -297,6 +277,5 @@ int main(void)
 	run("requests of patterns", counts);
 	run("switched off", switches);
 	run("errors", errors);
-	printf("1..%u\n", test_nr);
-	return !!failures;
+	return case_end();
 }

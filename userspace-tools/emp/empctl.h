@@ -47,9 +47,6 @@ int empctl_need_region(const char *name);
 /* Write KEY=VALUE... below NAME[/PREFIX]; values with a size suffix become bytes. */
 int empctl_set_nodes(const char *region, const char *prefix, char **pairs,
 		     const char *const *writable);
-/* An option's number: @fallback when it is not given; false after a message. */
-bool empctl_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		   uint64_t fallback, uint64_t *value);
 /* Until SIGINT or SIGTERM: false. */
 bool empctl_sleep(double seconds);
 /* Give up waiting on SIGINT and SIGTERM in an orderly way. */

@@ -46,7 +46,7 @@ int empctl_events(const struct ax_args *args)
 	int fd, ret = AX_OK;
 	bool any = false;
 
-	if (!empctl_number(args, "timeout", 1, 86400, 0, &timeout))
+	if (!ax_number(args, "timeout", 1, 86400, 0, &timeout))
 		return AX_USAGE;
 	fd = emp_control_open(&msg);
 	if (fd < 0)

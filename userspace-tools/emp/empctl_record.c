@@ -46,8 +46,8 @@ int empctl_record(const struct ax_args *args)
 
 	if (!path)
 		return ax_usage("record needs --out FILE");
-	if (!empctl_number(args, "interval", 20, 3600000, 500, &ms) ||
-	    !empctl_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
+	if (!ax_number(args, "interval", 20, 3600000, 500, &ms) ||
+	    !ax_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
 		return AX_USAGE;
 	if (empctl_need_region(name))
 		return AX_FAIL;

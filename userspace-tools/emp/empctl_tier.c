@@ -206,7 +206,7 @@ int empctl_tier_remove(const struct ax_args *args)
 	int control, ret;
 
 	if (!tier_id(args->argv[0], args->argv[1], &id) ||
-	    !empctl_number(args, "timeout", 1, 86400, 600, &seconds))
+	    !ax_number(args, "timeout", 1, 86400, 600, &seconds))
 		return AX_USAGE;
 	control = emp_control_open(&msg);
 	if (control < 0)

@@ -134,7 +134,7 @@ int empctl_top(const struct ax_args *args)
 	int ret = AX_OK;
 
 	if (!ax_interval(args, 2, &seconds) ||
-	    !empctl_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
+	    !ax_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
 		return AX_USAGE;
 	if (only && empctl_need_region(only))
 		return AX_FAIL;

@@ -393,9 +393,9 @@ static int read_options(struct collect *c, const struct ax_args *args)
 		return ax_usage("--test: '%s' is none of iperf3, sockperf, http", test);
 	if (!c->nic)
 		return ax_usage("--nic: '%s' is none of e1000, e1000e, virtio", nic);
-	if (!hypersio_number(args, "tenants", 1, TENANTS_MAX, 2, &c->tenants) ||
-	    !hypersio_number(args, "time", 1, 3600, 3, &c->seconds) ||
-	    !hypersio_number(args, "limit", 1, UINT64_MAX, UINT64_MAX, &c->limit))
+	if (!ax_number(args, "tenants", 1, TENANTS_MAX, 2, &c->tenants) ||
+	    !ax_number(args, "time", 1, 3600, 3, &c->seconds) ||
+	    !ax_number(args, "limit", 1, UINT64_MAX, UINT64_MAX, &c->limit))
 		return AX_USAGE;
 	c->strict = ax_has(args, "strict");
 	return AX_OK;

@@ -500,7 +500,7 @@ int hypersio_explore(const struct ax_args *args)
 
 	if (!sweep || !x.dir)
 		return ax_usage("explore needs --sweep and --out DIR");
-	if (!hypersio_number(args, "jobs", 1, JOBS_MAX, sysconf(_SC_NPROCESSORS_ONLN), &jobs))
+	if (!ax_number(args, "jobs", 1, JOBS_MAX, sysconf(_SC_NPROCESSORS_ONLN), &jobs))
 		return AX_USAGE;
 	if (hs_sweep_parse(&x.sweep, sweep, &msg))
 		ret = ax_usage("--sweep: %s", msg.text);

@@ -99,12 +99,12 @@ static int read_options(struct build *b)
 	if (!ax_has(b->args, "tenants"))
 		return ax_usage("how many tenants? --tenants N");
 	most = b->compat ? 65536 : HS_TENANTS_MAX;
-	if (!hypersio_number(b->args, "tenants", 1, most, 0, &tenants) ||
-	    !hypersio_number(b->args, "burst", 1, 1u << 30, b->compat ? HS_PACKET : 1, &burst) ||
-	    !hypersio_number(b->args, "seed", 0, UINT64_MAX, 1, &b->weave.seed) ||
-	    !hypersio_number(b->args, "packets", 1, UINT64_C(1) << 48, 0, &b->weave.packets) ||
-	    !hypersio_number(b->args, "packet", 1, 16, HS_PACKET, &packet) ||
-	    !hypersio_number(b->args, "least", 1, UINT64_MAX, 100, &b->streams.least))
+	if (!ax_number(b->args, "tenants", 1, most, 0, &tenants) ||
+	    !ax_number(b->args, "burst", 1, 1u << 30, b->compat ? HS_PACKET : 1, &burst) ||
+	    !ax_number(b->args, "seed", 0, UINT64_MAX, 1, &b->weave.seed) ||
+	    !ax_number(b->args, "packets", 1, UINT64_C(1) << 48, 0, &b->weave.packets) ||
+	    !ax_number(b->args, "packet", 1, 16, HS_PACKET, &packet) ||
+	    !ax_number(b->args, "least", 1, UINT64_MAX, 100, &b->streams.least))
 		return AX_USAGE;
 	b->weave.tenants = tenants;
 	b->weave.burst = burst;

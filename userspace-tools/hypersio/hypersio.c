@@ -144,21 +144,6 @@ static const struct ax_program program = {
 	.cmds = cmds,
 };
 
-bool hypersio_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		     uint64_t fallback, uint64_t *value)
-{
-	const char *text = ax_value(args, option);
-
-	*value = fallback;
-	if (!text)
-		return true;
-	if (!ax_parse_u64(text, strlen(text), value) && *value >= min && *value <= max)
-		return true;
-	ax_usage("--%s: '%s' is not a number from %llu to %llu", option, text,
-		 (unsigned long long)min, (unsigned long long)max);
-	return false;
-}
-
 int main(int argc, char **argv)
 {
 	struct ax_args args;

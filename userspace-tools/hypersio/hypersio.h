@@ -25,9 +25,6 @@ int hypersio_config_show(const struct ax_args *args);
 int hypersio_config_check(const struct ax_args *args);
 int hypersio_config_keys(const struct ax_args *args);
 
-/* Shared by them. An option's number: @fallback when it is not given; false after a message. */
-bool hypersio_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		     uint64_t fallback, uint64_t *value);
 
 struct hs_config;
 /* KEY=VALUE; an exit status, AX_OK to go on. */

@@ -6,6 +6,7 @@
 
 #include "ax_opt.h"
 #include "ax_opt_gen.h"
+#include "ax_size.h"
 
 #ifndef ANNEX_VERSION
 #define ANNEX_VERSION "unknown"
@@ -220,6 +221,21 @@ const char *ax_value(const struct ax_args *args, const char *name)
 bool ax_has(const struct ax_args *args, const char *name)
 {
 	return ax_value(args, name);
+}
+
+bool ax_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
+		   uint64_t fallback, uint64_t *value)
+{
+	const char *text = ax_value(args, option);
+
+	*value = fallback;
+	if (!text)
+		return true;
+	if (!ax_parse_u64(text, strlen(text), value) && *value >= min && *value <= max)
+		return true;
+	ax_usage("--%s: '%s' is not a number from %llu to %llu", option, text,
+		 (unsigned long long)min, (unsigned long long)max);
+	return false;
 }
 
 bool ax_interval(const struct ax_args *args, double otherwise, double *seconds)

@@ -8,6 +8,7 @@
 #define AX_OPT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "ax_err.h"
 
@@ -69,6 +70,9 @@ int ax_parse(const struct ax_program *program, int argc, char **argv, struct ax_
 /* Was the option given? The last value of an option, or NULL. */
 bool ax_has(const struct ax_args *args, const char *name);
 const char *ax_value(const struct ax_args *args, const char *name);
+/* An option's number from @min to @max: @fallback when it is not given; false after a message. */
+bool ax_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
+	       uint64_t fallback, uint64_t *value);
 /* --interval in seconds, 0.1 to 3600, of a live table; false: refused, after ax_usage(). */
 bool ax_interval(const struct ax_args *args, double otherwise, double *seconds);
 

@@ -124,11 +124,11 @@ static int parse(const struct ax_args *args, struct settings *s)
 {
 	const char *mram = ax_value(args, "mram");
 
-	if (!pim_option(args, "ranks", 1, PIM_RANKS_MAX, 1, &s->ranks) ||
-	    !pim_option(args, "first", 0, PIM_RANKS_MAX - 1, 0, &s->first) ||
-	    !pim_option(args, "threads", 1, 1024, 0, &s->threads) ||
-	    !pim_option(args, "chip-id", 0, 255, 0, &s->chip_id) ||
-	    !pim_option(args, "deadline", 1, 600, 0, &s->deadline))
+	if (!ax_number(args, "ranks", 1, PIM_RANKS_MAX, 1, &s->ranks) ||
+	    !ax_number(args, "first", 0, PIM_RANKS_MAX - 1, 0, &s->first) ||
+	    !ax_number(args, "threads", 1, 1024, 0, &s->threads) ||
+	    !ax_number(args, "chip-id", 0, 255, 0, &s->chip_id) ||
+	    !ax_number(args, "deadline", 1, 600, 0, &s->deadline))
 		return AX_USAGE;
 	s->mram = 64 << 20;
 	if (mram && (ax_parse_size(mram, strlen(mram), &s->mram) || !s->mram || s->mram % 4096 ||

@@ -34,15 +34,6 @@ uint8_t pim_host_mask(const struct pim_host *h)
 	return h->nr_dpus >= PIM_RANK_NR_CIS ? CI_ALL : (uint8_t)((1u << h->nr_dpus) - 1);
 }
 
-uint8_t pim_host_disabled(const struct pim_host *h, int c)
-{
-	uint8_t mask = 0;
-
-	for (int d = 0; d < PIM_CI_NR_DPUS; d++)
-		mask |= (uint8_t)((h->disabled >> (d * PIM_RANK_NR_CIS + c) & 1) << d);
-	return mask;
-}
-
 static bool is_disabled(const struct pim_host *h, unsigned int index)
 {
 	return h->disabled >> index & 1;
@@ -175,7 +166,7 @@ static int check_mux(struct pim_host *h, int line, uint8_t want, struct ax_msg *
 			return -1;
 		for (int c = 0; c < PIM_RANK_NR_CIS; c++)
 			right = right && ((h->results[c] & 0x7f) == want ||
-					  pim_host_disabled(h, c) >> line & 1);
+					  pim_ci_part(h->disabled, (unsigned int)c) >> line & 1);
 		if (right)
 			return 0;
 	}
@@ -307,7 +298,7 @@ static int reset_dpus(struct pim_host *h, struct ax_msg *msg)
 			return -1;
 		for (int c = 0; c < PIM_RANK_NR_CIS; c++) {
 			if ((uint8_t)h->results[c] != PC_MODE_16 &&
-			    !(pim_host_disabled(h, c) >> line & 1))
+			    !(pim_ci_part(h->disabled, (unsigned int)c) >> line & 1))
 				return ax_fail(msg, "%s: DPU %d does not take its mode",
 					       h->backend->ops->name, line * PIM_RANK_NR_CIS + c);
 		}
@@ -316,7 +307,7 @@ static int reset_dpus(struct pim_host *h, struct ax_msg *msg)
 	    pim_host_frame(h, CI_ALL, 0, 0x02f2, msg) || pim_host_frame(h, CI_ALL, 0, 0x02f2, msg))
 		return -1;
 	for (int c = 0; c < PIM_RANK_NR_CIS; c++) {
-		if ((uint8_t)(h->results[c] | pim_host_disabled(h, c)) != 0xff)
+		if ((uint8_t)(h->results[c] | pim_ci_part(h->disabled, (unsigned int)c)) != 0xff)
 			return ax_fail(msg, "%s: DPUs of interface %d do not keep a bit (0x%02x)",
 				       h->backend->ops->name, c, (uint8_t)h->results[c]);
 	}

@@ -105,8 +105,6 @@ int pim_host_frame(struct pim_host *h, uint8_t mask, uint64_t structure, uint64_
 /* Select all DPUs in use, or one. */
 int pim_host_select(struct pim_host *h, int index, struct ax_msg *msg);
 uint8_t pim_host_mask(const struct pim_host *h);
-/* Interface @c's part of @h->disabled, one bit a DPU. */
-uint8_t pim_host_disabled(const struct pim_host *h, int c);
 /* Assemble @source, write it to IRAM from 0 on, start @threads of all in use, wait for the end. */
 int pim_host_run(struct pim_host *h, const char *what, const char *source, unsigned int threads,
 		 struct ax_msg *msg);

@@ -148,8 +148,8 @@ int main(int argc, char **argv)
 	n = (size_t)args.argc;
 	if (!n)
 		return ax_usage("which ranks? Say /dev/dpu_rankN");
-	if (!pim_option(&args, "first", 0, PIM_RANKS_MAX - 1, PIM_ID_ANY, &first) ||
-	    !pim_option(&args, "deadline", 1, 600, DEADLINE_S, &deadline))
+	if (!ax_number(&args, "first", 0, PIM_RANKS_MAX - 1, PIM_ID_ANY, &first) ||
+	    !ax_number(&args, "deadline", 1, 600, DEADLINE_S, &deadline))
 		return AX_USAGE;
 	if (first != PIM_ID_ANY && first + n > PIM_RANKS_MAX)
 		return ax_usage("ranks have numbers below %u", PIM_RANKS_MAX);

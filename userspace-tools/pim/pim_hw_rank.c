@@ -14,20 +14,11 @@
 #define RESET_WORD	0x01ff00000000ff00ULL
 #define ZEROS		(1u << 20)	/* bytes of MRAM cleared by one call */
 
-static uint8_t disabled_of(const struct pim_hw_config *config, unsigned int ci)
-{
-	uint8_t mask = 0;
-
-	for (unsigned int d = 0; d < PIM_CI_NR_DPUS; d++)
-		mask |= (uint8_t)((config->disabled >> (d * PIM_RANK_NR_CIS + ci) & 1) << d);
-	return mask;
-}
-
 /* The gates as of interfaces after a reset. */
 static void close_gates(struct pim_hw *hw)
 {
 	for (unsigned int c = 0; c < PIM_RANK_NR_CIS; c++)
-		pim_gate_init(&hw->gates[c], hw->config.division, disabled_of(&hw->config, c));
+		pim_gate_init(&hw->gates[c], hw->config.division, pim_ci_part(hw->config.disabled, c));
 }
 
 void pim_hw_init(struct pim_hw *hw, struct pim_backend *dev, const struct pim_hw_config *config)

@@ -9,7 +9,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../lib/ax_size.h"
 #include "pim_provider.h"
 
 /* Until the rank is lost: removed, or this program was too slow for it. */
@@ -102,19 +101,4 @@ int pim_provide(struct pim_provider *const providers[], size_t n, int control, b
 	if (status != AX_OK || !keep)
 		remove_ranks(providers, n, control);
 	return status;
-}
-
-bool pim_option(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		uint64_t fallback, uint64_t *value)
-{
-	const char *text = ax_value(args, option);
-
-	*value = fallback;
-	if (!text)
-		return true;
-	if (!ax_parse_u64(text, strlen(text), value) && *value >= min && *value <= max)
-		return true;
-	ax_usage("--%s: '%s' is not a number from %llu to %llu", option, text,
-		 (unsigned long long)min, (unsigned long long)max);
-	return false;
 }

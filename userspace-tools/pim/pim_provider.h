@@ -38,8 +38,4 @@ int pim_provide_rank(struct pim_provider *p, int control, struct pim_rank_add *a
 int pim_provide(struct pim_provider *const providers[], size_t n, int control, bool keep,
 		int status);
 
-/* A number from an option, or a usage message. */
-bool pim_option(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		uint64_t fallback, uint64_t *value);
-
 #endif

@@ -18,6 +18,16 @@
 #define PIM_RANK_NR_CIS		8
 #define PIM_RANK_NR_DPUS	(PIM_RANK_NR_CIS * PIM_CI_NR_DPUS)
 
+/* Interface @ci's part of a mask of DPUs by index, one bit a DPU. */
+static inline uint8_t pim_ci_part(uint64_t dpus, unsigned int ci)
+{
+	uint8_t mask = 0;
+
+	for (unsigned int d = 0; d < PIM_CI_NR_DPUS; d++)
+		mask |= (uint8_t)((dpus >> (d * PIM_RANK_NR_CIS + ci) & 1) << d);
+	return mask;
+}
+
 struct pim_rank;
 
 struct pim_rank_config {

@@ -61,8 +61,5 @@ int pimctl_each_vm(bool (*see)(const struct pimctl_vm *vm, void *arg), void *arg
 int pimctl_print_json(json_t *value);
 /* An operand that is the number of a rank; false after a message. */
 bool pimctl_rank_id(const char *text, uint32_t *id);
-/* An option's number: @fallback when it is not given; false after a message. */
-bool pimctl_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		   uint64_t fallback, uint64_t *value);
 
 #endif

@@ -53,7 +53,7 @@ int pimctl_events(const struct ax_args *args)
 	uint64_t timeout;
 	int fd, ret = AX_OK;
 
-	if (!pimctl_number(args, "timeout", 1, 86400, 0, &timeout))
+	if (!ax_number(args, "timeout", 1, 86400, 0, &timeout))
 		return AX_USAGE;
 	fd = pim_arbiter_open(&msg);
 	if (fd < 0)

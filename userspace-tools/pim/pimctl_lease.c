@@ -65,10 +65,10 @@ int pimctl_lease_run(const struct ax_args *args)
 	struct ax_msg msg;
 	int arbiter;
 
-	if (!pimctl_number(args, "rank", 0, PIM_RANKS_MAX - 1, PIM_ID_ANY, &rank) ||
-	    !pimctl_number(args, "count", 1, PIM_RANKS_MAX, 1, &count) ||
-	    !pimctl_number(args, "timeout", 0, 4000000, PIM_ID_ANY, &timeout) ||
-	    !pimctl_number(args, "expire", 1, 4000000, 0, &expire))
+	if (!ax_number(args, "rank", 0, PIM_RANKS_MAX - 1, PIM_ID_ANY, &rank) ||
+	    !ax_number(args, "count", 1, PIM_RANKS_MAX, 1, &count) ||
+	    !ax_number(args, "timeout", 0, 4000000, PIM_ID_ANY, &timeout) ||
+	    !ax_number(args, "expire", 1, 4000000, 0, &expire))
 		return AX_USAGE;
 	if (rank != PIM_ID_ANY && count != 1)
 		return ax_usage("--rank is one rank: without --count");

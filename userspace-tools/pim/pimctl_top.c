@@ -293,7 +293,7 @@ int pimctl_top(const struct ax_args *args)
 	int arbiter, ret;
 
 	if (!ax_interval(args, 2, &seconds) ||
-	    !pimctl_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
+	    !ax_number(args, "count", 1, UINT64_MAX, UINT64_MAX, &count))
 		return AX_USAGE;
 	arbiter = pim_arbiter_open(&msg);
 	if (arbiter < 0)

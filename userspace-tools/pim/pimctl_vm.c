@@ -191,7 +191,7 @@ int pimctl_vm_add(const struct ax_args *args)
 	uint64_t ranks;
 	int err;
 
-	if (!pimctl_number(args, "ranks", 1, VIRTIO_PIM_RANKS_MAX, 1, &ranks))
+	if (!ax_number(args, "ranks", 1, VIRTIO_PIM_RANKS_MAX, 1, &ranks))
 		return AX_USAGE;
 	if (!name[0] || strlen(name) >= PIM_NAME_LEN ||
 	    name[strspn(name, letters)])
