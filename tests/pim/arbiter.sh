@@ -393,7 +393,7 @@ kept_at_once()
 	lease_as 1001 /tmp/a
 	lease=$!
 	wait_until 10 says /tmp/a 'have /dev/dpu_rank0' || fail "$(</tmp/a)"
-	kill -STOP "$provider"
+	halt "$provider"
 	kill "$lease"
 	become 0 scrubbing
 	# who does not wait gets another

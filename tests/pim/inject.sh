@@ -45,7 +45,7 @@ loading()
 	rmmod pim_local
 	read -ra range < <(range_of do_init_module)
 	filter require "${range[@]}"
-	timeout 900 "$bin/failnth" load "$modules/pim_local.ko"
+	FAILNTH_STRIDE=7 timeout 900 "$bin/failnth" load "$modules/pim_local.ko"
 	filter require 0 0xffffffffffffffff
 	insmod "$modules/pim_local.ko"
 }

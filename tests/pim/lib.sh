@@ -213,6 +213,18 @@ ended()	# PID
 	! kill -0 "$1" 2>/dev/null
 }
 
+# halt PID: stop it, all of its threads; one that was in the kernel stops later
+halt()
+{
+	kill -STOP "$1"
+	wait_until 20 halted "$1"
+}
+
+halted()	# PID
+{
+	! grep -qv '^State:[[:blank:]]*T' <(grep -h ^State: /proc/"$1"/task/*/status)
+}
+
 reap()	# PID: wait for one that was killed, without a word
 {
 	wait "$1" 2>/dev/null || true

@@ -260,7 +260,7 @@ hold_scrubbing()
 {
 	start_vm state idle
 	wait_until 20 says /tmp/vm.out ^idle || fail "$(</tmp/vm.out)"
-	kill -STOP "$provider"
+	halt "$provider"
 	kill -KILL "$vm"
 	reap "$vm"
 	become 0 scrubbing

@@ -25,7 +25,6 @@ int hypersio_config_show(const struct ax_args *args);
 int hypersio_config_check(const struct ax_args *args);
 int hypersio_config_keys(const struct ax_args *args);
 
-
 struct hs_config;
 /* KEY=VALUE; an exit status, AX_OK to go on. */
 int hypersio_config_assign(struct hs_config *config, const char *text);

@@ -224,7 +224,7 @@ bool ax_has(const struct ax_args *args, const char *name)
 }
 
 bool ax_number(const struct ax_args *args, const char *option, uint64_t min, uint64_t max,
-		   uint64_t fallback, uint64_t *value)
+	       uint64_t fallback, uint64_t *value)
 {
 	const char *text = ax_value(args, option);
 

@@ -18,7 +18,8 @@
 static void close_gates(struct pim_hw *hw)
 {
 	for (unsigned int c = 0; c < PIM_RANK_NR_CIS; c++)
-		pim_gate_init(&hw->gates[c], hw->config.division, pim_ci_part(hw->config.disabled, c));
+		pim_gate_init(&hw->gates[c], hw->config.division,
+			      pim_ci_part(hw->config.disabled, c));
 }
 
 void pim_hw_init(struct pim_hw *hw, struct pim_backend *dev, const struct pim_hw_config *config)

@@ -29,6 +29,7 @@
 #define BYTES	12288u
 
 static const char *file;
+static bool injected;		/* something failed in what is to be undone */
 static int dev = -1, control = -1, arbiter = -1, made = -1;
 static uint8_t in[3][BYTES], out[3][BYTES];
 
@@ -313,12 +314,29 @@ static bool unloaded(void)
 	return !syscall(SYS_delete_module, "pim_local", O_NONBLOCK) || errno == ENOENT;
 }
 
+/*
+ * A rank whose node cannot be made is there without one, and says so (local); the
+ * module is loaded for the others. Without a failure the node must be there.
+ */
 static void load_undo(void)
 {
-	if (access("/dev/dpu_rank0", F_OK))
+	struct pim_rank_state st = { .size = sizeof(st), .id = 0 };
+	bool node = !access("/dev/dpu_rank0", F_OK);
+
+	if (ioctl(arbiter, PIM_IOC_RANK_STATE, &st))
+		die("rank 0");
+	if (node ? st.local == PIM_ID_ANY : st.local != PIM_ID_ANY)
+		wrong("rank 0 says %u of its node", st.local);
+	if (!node && !injected)
 		wrong("the module is there, the rank's node is not");
 	if (!waits_for(unloaded))
 		wrong("it does not unload");
+	if (injected) {
+		injected = false;
+		if (load_run())
+			wrong("it does not load again");
+		load_undo();
+	}
 }
 
 static void load_nothing(void)
@@ -377,6 +395,7 @@ static bool inject_nth(const struct operation *op, unsigned int n, unsigned int 
 	fail_nth(n);
 	err = op->run();
 	fired = failed_something();
+	injected = fired;
 	if (err && !fired)
 		wrong("%s: %s without a failure injected (%u)", op->name, strerror(err), n);
 	if (err && !is_allowed(op, err))
@@ -387,6 +406,7 @@ static bool inject_nth(const struct operation *op, unsigned int n, unsigned int 
 		return fired;
 	}
 	op->nothing();
+	injected = false;
 	op->prepare();
 	err = op->run();
 	if (err)
