@@ -151,6 +151,28 @@ static int pim_ioc_revoke(void __user *arg)
 	return err;
 }
 
+static int pim_ioc_lease_revoke(void __user *arg)
+{
+	struct pim_lease *lease;
+	struct pim_lease_id a;
+	int err = pim_copy_in(&a, sizeof(a), arg, NULL);
+
+	if (err)
+		return err;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (a.flags)
+		return -EINVAL;
+	mutex_lock(&pim_lock);
+	lease = pim_lease_find_locked(a.lease);
+	if (lease)
+		pim_lease_end_locked(lease, PIM_STATE_DRAINING, PIM_EVENT_REVOKED);
+	else
+		err = -ESRCH;
+	mutex_unlock(&pim_lock);
+	return err;
+}
+
 static int pim_ioc_owner_get(void __user *arg)
 {
 	struct pim_owner_state in, st = {};
@@ -212,6 +234,8 @@ static long pim_arbiter_ioctl(struct file *file, unsigned int cmd, unsigned long
 		return pim_ioc_lease(file, p);
 	case PIM_IOC_REVOKE:
 		return pim_ioc_revoke(p);
+	case PIM_IOC_LEASE_REVOKE:
+		return pim_ioc_lease_revoke(p);
 	case PIM_IOC_OWNER_GET:
 		return pim_ioc_owner_get(p);
 	case PIM_IOC_PARKED_STATE:

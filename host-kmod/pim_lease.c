@@ -92,6 +92,19 @@ void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event)
 	pim_lease_grant_locked();	/* its owner may have another one now */
 }
 
+/** pim_lease_find_locked - one that has not ended, on a rank or parked; or NULL */
+struct pim_lease *pim_lease_find_locked(u64 number)
+{
+	struct pim_rank *rank;
+
+	lockdep_assert_held(&pim_lock);
+	list_for_each_entry(rank, &pim_ranks, list) {
+		if (rank->lease && rank->lease->number == number)
+			return rank->lease;
+	}
+	return pim_park_find_locked(number);
+}
+
 static void pim_lease_free(struct pim_lease *lease)
 {
 	pim_saved_free(lease->saved);

@@ -177,6 +177,7 @@ u32 pim_lease_rank(const struct pim_lease *lease);
 
 /* For the rest of pim.ko; those that are _locked under pim_lock: */
 void pim_lease_ref_locked(struct pim_lease *lease);
+struct pim_lease *pim_lease_find_locked(u64 number);
 void pim_lease_home_gone_locked(u32 home);
 void pim_lease_end_locked(struct pim_lease *lease, enum pim_state to, u32 event);
 void pim_lease_unkeep_locked(const struct pim_owner *owner, u64 machine);

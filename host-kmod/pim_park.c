@@ -423,6 +423,18 @@ struct pim_lease *pim_park_first_locked(u32 home)
 	return NULL;
 }
 
+struct pim_lease *pim_park_find_locked(u64 number)
+{
+	struct pim_saved *saved;
+
+	lockdep_assert_held(&pim_lock);
+	list_for_each_entry(saved, &pim_parked, list) {
+		if (saved->lease->number == number)
+			return saved->lease;
+	}
+	return NULL;
+}
+
 static void pim_park_fill(const struct pim_saved *saved, struct pim_parked_state *st)
 {
 	const struct pim_lease *lease = saved->lease;

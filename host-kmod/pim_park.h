@@ -35,6 +35,8 @@ bool pim_park_fits_locked(const struct pim_lease *lease, const struct pim_rank *
 void pim_park_give_locked(struct pim_lease *lease, struct pim_rank *rank);
 /* It ends. */
 void pim_park_end_locked(struct pim_lease *lease, u32 event);
+/* The parked lease of that number, or NULL. */
+struct pim_lease *pim_park_find_locked(u64 number);
 /* One that was opened by a node of that rank, or NULL. */
 struct pim_lease *pim_park_first_locked(u32 home);
 

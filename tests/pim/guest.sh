@@ -308,6 +308,77 @@ doorbell()
 	[ "$(stat_of kicks_trapped)" = "$(stat_of kicks)" ]
 }
 
+guest_tells()	# NAME LINE N: until its program has done N
+{
+	timeout 10 sh -c "echo '$2' >/tmp/$1.in"
+	guest_reaches_times "$1" "done" "$3"
+}
+
+# Ranks that are idle for a moment are for who waits.
+oversubscribe()
+{
+	echo 0 >/sys/module/pim/parameters/slice_ms
+	echo 600000 >/sys/module/pim/parameters/open_wait_ms
+	echo 600000 >/sys/module/pim/parameters/return_wait_ms
+	"$pimctl" owner set 0 idle=20ms
+}
+
+# Both guests have been away from the one rank, and back.
+was_shared()
+{
+	note "$(attr 0 stats/saves) saves, $(attr 0 stats/saves_busy) times busy, $(attr 0 stats/restores) restores"
+	[ "$(attr 0 stats/restores)" -ge 2 ]
+	[ "$(attr 0 stats/restore_errors)" = 0 ]
+	[ "$(attr 0 stats/leases)" = 2 ]
+	guest_kill vm0
+	guest_kill vm1
+	become 0 free
+	client clean
+}
+
+# Two guests and one rank, which each of them finds as it left it.
+oversubscribed()
+{
+	local i
+
+	provide --save ok --dpus 2 --mram 262144
+	oversubscribe
+	for i in 0 1; do
+		vm_add "vm$i"
+		guest_start "vm$i" "exec rank /dev/dpu_rank0 lines"
+		guest_reaches "vm$i" '^open'
+		guest_tells "vm$i" clean 1
+		guest_tells "vm$i" "fill 16384 $((1000 + i))" 2
+	done
+	for i in 0 1; do
+		guest_tells "vm$i" "filled 16384 $((1000 + i))" 3
+		guest_tells "vm$i" "kept $((1000 + i))" 4
+		guest_tells "vm$i" coherent 5
+	done
+	was_shared
+}
+
+# The same with programs of DPUs, which stop in the middle and go on.
+oversubscribed_programs()
+{
+	local i n=0 word
+
+	emulate
+	"$pimctl" rank set 1 offline=yes 2>/dev/null || true
+	oversubscribe
+	for i in 0 1; do
+		vm_add "vm$i"
+		guest_start "vm$i" "exec halves /dev/dpu_rank0" --file "$bin/halves"
+	done
+	for word in begin look go; do
+		n=$((n + 1))
+		for i in 0 1; do
+			guest_tells "vm$i" "$word $((1000 + i))" "$n"
+		done
+	done
+	was_shared
+}
+
 t_run clients clients
 t_run programs programs
 t_run two-guests two_guests
@@ -316,4 +387,6 @@ t_run needs-reset needs_reset
 t_run sleeps sleeps
 t_run many many
 t_run doorbell doorbell
+t_run oversubscribed oversubscribed
+t_run oversubscribed-programs oversubscribed_programs
 t_end

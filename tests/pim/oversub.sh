@@ -379,6 +379,47 @@ killed_saving_revoked()
 	owner_is parked_bytes 0
 }
 
+lease_in()	# STATE: number of the lease in that state
+{
+	"$pimctl" --json lease list | python3 -c '
+import json, sys
+print([x["lease"] for x in json.load(sys.stdin) if x["state"] == sys.argv[1]][0])' "$1"
+}
+
+# By number, where it is parked and where it has a rank.
+revoked_parked()
+{
+	parked
+	"$pimctl" lease revoke --lease "$(lease_in parked)"
+	owner_is parked 0
+	owner_is parked_bytes 0
+	lost 0
+	mine 1
+	"$pimctl" lease revoke --lease "$(lease_in leased)"
+	lost 1
+	become 0 free
+	"$bin/rank" /dev/dpu_rank2 clean
+	"$pimctl" lease revoke --lease 1000000 2>/tmp/list && fail "there is none of that number"
+	grep -q 'no lease 1000000' /tmp/list || fail "$(</tmp/list)"
+	as_user 1001 "$pimctl" lease revoke --lease 1 2>/tmp/list && fail "not root"
+	grep -q root /tmp/list || fail "$(</tmp/list)"
+}
+
+# One that waits to come back does not wait any more.
+revoked_waiting()
+{
+	parked
+	running 1 1
+	tell 0 "command 1 EIO"
+	wait_until 20 waiting 1
+	"$pimctl" lease revoke --lease "$(lease_in parked)"
+	told 0
+	waiting 0
+	owner_is parked_bytes 0
+	running 1 0
+	mine 1
+}
+
 # The rank's provider is gone and back: what is parked was not with it.
 killed_provider()
 {
@@ -717,6 +758,8 @@ t_run killed-saving-waiter killed_saving_waiter
 t_run used-saving used_saving
 t_run killed-saving-provider killed_saving_provider
 t_run revoked-saving killed_saving_revoked
+t_run revoked-parked revoked_parked
+t_run revoked-waiting revoked_waiting
 t_run killed-provider killed_provider
 t_run killed-restoring killed_restoring
 t_run killed-restoring-provider killed_restoring_provider

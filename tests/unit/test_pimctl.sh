@@ -53,6 +53,10 @@ says "not a user" 2 'is not a user id' "$build/pimctl" owner set root max_ranks=
 says "lease, no command" 2 'usage: pimctl lease run' "$build/pimctl" lease run
 says "lease, rank and count" 2 'without --count' "$build/pimctl" lease run --rank 1 --count 2 true
 says "lease, not a number" 2 'is not a number' "$build/pimctl" lease run --timeout x true
+says "revoke, which" 2 'rank.s ID, or --lease' "$build/pimctl" lease revoke
+says "revoke, both" 2 'rank.s ID, or --lease' "$build/pimctl" lease revoke 1 --lease 1
+says "revoke, not a number" 2 'is not a number' "$build/pimctl" lease revoke --lease 0
+says "revoke, no module" 1 'modprobe pim' "$build/pimctl" lease revoke --lease 7
 says "vm, no module" 1 'modprobe pim_mdev' env PIM_SYS="$tmp" "$build/pimctl" vm list
 says "vm, no name" 2 'is not a name' "$build/pimctl" vm add 'a/b'
 says "vm, a long name" 2 'is not a name' "$build/pimctl" vm add aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa

@@ -191,6 +191,8 @@ static json_t *vm_json(const struct pim_top *before, const struct pim_top *after
 		{ "requests_per_s", PIMCTL_VM_REQUESTS }, { "commits_per_s", PIMCTL_VM_COMMITS },
 		{ "updates_per_s", PIMCTL_VM_UPDATES }, { "kicks_per_s", PIMCTL_VM_KICKS },
 		{ "interrupts_per_s", PIMCTL_VM_INTERRUPTS },
+		{ "kicks_trapped_per_s", PIMCTL_VM_TRAPPED },
+		{ "faults_per_s", PIMCTL_VM_FAULTS },
 	};
 	json_t *o = json_pack("{s:s, s:b, s:s}", "name", vm->name, "opened", vm->opened,
 			      "leases", vm->leases);

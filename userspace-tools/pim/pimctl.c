@@ -28,6 +28,12 @@ static const struct ax_opt vm_add_opts[] = {
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
+static const struct ax_opt lease_revoke_opts[] = {
+	{ "lease", 'l', "NUMBER", "that lease instead, also one that is parked and has no rank",
+	  "" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_opt vm_remove_opts[] = {
 	{ "force", 'f', NULL, "ask a VMM that uses it to let it go, and wait for that", NULL },
 	{ NULL, 0, NULL, NULL, NULL }
@@ -61,7 +67,8 @@ static const struct ax_cmd cmds[] = {
 	  "Run a command with ranks of its own, named in ANNEX_RANKS", 1, -1, lease_run_opts,
 	  pimctl_lease_run },
 	{ "lease", "list", NULL, "List the leases", 0, 0, NULL, pimctl_lease_list },
-	{ "lease", "revoke", "ID", "End the lease of a rank", 1, 1, NULL, pimctl_lease_revoke },
+	{ "lease", "revoke", "[ID]", "End the lease of a rank", 0, 1, lease_revoke_opts,
+	  pimctl_lease_revoke },
 	{ "owner", "list", NULL, "List the owners: what they have, may have, have used", 0, 0, NULL,
 	  pimctl_owner_list },
 	{ "owner", "set", "UID KEY=VALUE...", "Set max_ranks, max_parked (a number or none), max_parked_bytes (a size or none), priority (0 to 7), keep (seconds or none), idle (a time or none)",

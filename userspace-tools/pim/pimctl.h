@@ -31,7 +31,7 @@ int pimctl_doctor(const struct ax_args *args);
 int pimctl_top(const struct ax_args *args);
 
 #define PIMCTL_UUID	40	/* bytes of one as text */
-#define PIMCTL_VM_COUNTERS	11
+#define PIMCTL_VM_COUNTERS	15
 
 /* The device of a virtual machine, as sysfs shows it. */
 struct pimctl_vm {
@@ -52,6 +52,8 @@ enum {
 	PIMCTL_VM_INTERRUPTS = 2,
 	PIMCTL_VM_COMMITS = 5,
 	PIMCTL_VM_UPDATES = 6,
+	PIMCTL_VM_TRAPPED = 11,
+	PIMCTL_VM_FAULTS = 12,
 };
 
 /* Each machine; @see returns true to end. How many there were, or -1. */

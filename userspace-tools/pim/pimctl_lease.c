@@ -157,30 +157,57 @@ int pimctl_lease_list(const struct ax_args *args)
 	return array ? pimctl_print_json(array) : AX_OK;
 }
 
+/* An ioctl of the arbiter: 0, an errno, or -1 after a message. */
+static int ask_arbiter(unsigned long request, void *arg)
+{
+	struct ax_msg msg;
+	int arbiter = pim_arbiter_open(&msg), err;
+
+	if (arbiter < 0) {
+		ax_error("%s", msg.text);
+		return -1;
+	}
+	err = ioctl(arbiter, request, arg) ? errno : 0;
+	close(arbiter);
+	return err;
+}
+
 int pimctl_lease_revoke(const struct ax_args *args)
 {
-	struct pim_rank_id a = { .size = sizeof(a) };
-	struct ax_msg msg;
-	int arbiter, err;
+	struct pim_lease_id by_number = { .size = sizeof(by_number) };
+	struct pim_rank_id by_rank = { .size = sizeof(by_rank) };
+	char which[32];
+	uint64_t lease;
+	int err;
 
-	if (!pimctl_rank_id(args->argv[0], &a.id))
+	if (!ax_number(args, "lease", 1, UINT64_MAX, 0, &lease))
 		return AX_USAGE;
-	arbiter = pim_arbiter_open(&msg);
-	if (arbiter < 0)
-		return ax_error("%s", msg.text);
-	err = ioctl(arbiter, PIM_IOC_REVOKE, &a) ? errno : 0;
-	close(arbiter);
+	if (!lease == !args->argc)
+		return ax_usage("which one: the rank's ID, or --lease NUMBER");
+	if (lease) {
+		by_number.lease = lease;
+		snprintf(which, sizeof(which), "lease %llu", (unsigned long long)lease);
+		err = ask_arbiter(PIM_IOC_LEASE_REVOKE, &by_number);
+	} else {
+		if (!pimctl_rank_id(args->argv[0], &by_rank.id))
+			return AX_USAGE;
+		snprintf(which, sizeof(which), "rank %u", by_rank.id);
+		err = ask_arbiter(PIM_IOC_REVOKE, &by_rank);
+	}
 	switch (err) {
 	case 0:
 		return AX_OK;
+	case -1:
+		return AX_FAIL;
 	case ENOENT:
-		return ax_error("no rank %u (see pimctl rank list)", a.id);
+		return ax_error("no %s (see pimctl rank list)", which);
 	case ESRCH:
-		return ax_error("rank %u is not leased", a.id);
+		return lease ? ax_error("no %s (see pimctl lease list)", which) :
+		       ax_error("%s is not leased", which);
 	case EPERM:
 		return ax_error("ending somebody's lease needs root (CAP_SYS_ADMIN)");
 	}
-	return ax_error("cannot end the lease of rank %u: %s", a.id, strerror(err));
+	return ax_error("cannot end the lease (%s): %s", which, strerror(err));
 }
 
 /* --- owners ------------------------------------------------------------------------ */

@@ -2,6 +2,7 @@
 /*
  * pimctl rank: list, show, set, remove.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,36 @@ static const char *local_name(const struct pim_rank_state *st, char out[32])
 		return "-";
 	snprintf(out, 32, "/dev/dpu_rank%u", st->local);
 	return out;
+}
+
+/* The counters of a rank in sysfs, by name; none of one that is not there. */
+static json_t *rank_stats(uint32_t id)
+{
+	json_t *stats = json_object();
+	char path[512];
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%.200s/rank%u/stats", pim_sysfs_root(), id);
+	dir = opendir(path);
+	while (dir && stats && (e = readdir(dir))) {
+		unsigned long long value;
+		FILE *f;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%.200s/rank%u/stats/%.200s", pim_sysfs_root(), id,
+			 e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fscanf(f, "%llu", &value) == 1)
+			json_object_set_new(stats, e->d_name, json_integer((json_int_t)value));
+		fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return stats;
 }
 
 static json_t *rank_json(const struct pim_rank_state *st)
@@ -50,7 +81,34 @@ static json_t *rank_json(const struct pim_rank_state *st)
 						    (json_int_t)st->owner_pid, "owner_comm",
 						    st->owner_comm, "lease",
 						    (json_int_t)st->lease));
+	json_object_set_new(o, "stats", rank_stats(st->id));
 	return o;
+}
+
+static uint64_t stat_of(const json_t *stats, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(stats, name));
+}
+
+/* What came of its leases, if something did that is not every day's. */
+static void rank_events(uint32_t id)
+{
+	json_t *stats = rank_stats(id);
+	uint64_t saves = stat_of(stats, "saves"), restores = stat_of(stats, "restores");
+	uint64_t failed = stat_of(stats, "restore_errors");
+	char a[AX_HUMAN], b[AX_HUMAN];
+
+	if (saves || restores)
+		printf("  parked     saved %llu times, %s each, %llu times not because a DPU ran; restored %llu times, %s each\n",
+		       (unsigned long long)saves,
+		       ax_human_ns(saves ? stat_of(stats, "save_ns") / saves : 0, a),
+		       (unsigned long long)stat_of(stats, "saves_busy"),
+		       (unsigned long long)restores,
+		       ax_human_ns(restores ? stat_of(stats, "restore_ns") / restores : 0, b));
+	if (failed)
+		printf("  lost       %llu leases, which could not be restored\n",
+		       (unsigned long long)failed);
+	json_decref(stats);
 }
 
 static void rank_line(const struct pim_rank_state *st)
@@ -90,6 +148,7 @@ static void rank_text(const struct pim_rank_state *st)
 	printf("  used       %s busy, %llu commands, %s in, %s out\n", ax_human_ns(st->busy_ns, c),
 	       (unsigned long long)st->commands, ax_human_size(st->bytes_in, d),
 	       ax_human_size(st->bytes_out, e));
+	rank_events(st->id);
 }
 
 /* Each rank to @text, or all into an array. */

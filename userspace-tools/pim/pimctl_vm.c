@@ -21,7 +21,7 @@
 
 const char *const pimctl_vm_counters[PIMCTL_VM_COUNTERS] = {
 	"kicks", "requests", "interrupts", "broken", "opens", "commits", "updates", "transfers",
-	"bytes_in", "bytes_out", "errors"
+	"bytes_in", "bytes_out", "errors", "kicks_trapped", "faults", "polls", "polls_empty"
 };
 
 /* sysfs, or $PIM_SYS. */

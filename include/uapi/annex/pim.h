@@ -428,6 +428,21 @@ struct pim_lease_req {
  * Errors: EINVAL, ENOENT no such rank, ESRCH it is not leased.
  */
 
+/**
+ * struct pim_lease_id - PIM_IOC_LEASE_REVOKE: the same for a lease by its number,
+ *	one that is parked, too
+ * @size: sizeof(struct pim_lease_id)
+ * @flags: must be 0
+ * @lease: its number
+ *
+ * Errors: EINVAL, EPERM, ESRCH there is no such lease (any more).
+ */
+struct pim_lease_id {
+	__u32 size;
+	__u32 flags;
+	__u64 lease;
+};
+
 /** PIM_KEEP_MAX_MS - milliseconds that MRAM can be kept, and be idle, at most */
 #define PIM_KEEP_MAX_MS		86400000u
 
@@ -561,5 +576,6 @@ struct pim_event {
 #define PIM_IOC_STATE_PUT	_IOW(PIM_IOC_MAGIC, 10, struct pim_state_io)
 #define PIM_IOC_STATE_GET	_IOWR(PIM_IOC_MAGIC, 11, struct pim_state_io)
 #define PIM_IOC_PARKED_STATE	_IOWR(PIM_IOC_MAGIC, 12, struct pim_parked_state)
+#define PIM_IOC_LEASE_REVOKE	_IOW(PIM_IOC_MAGIC, 13, struct pim_lease_id)
 
 #endif

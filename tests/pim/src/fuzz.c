@@ -249,6 +249,7 @@ static void fuzz_arbiter(int fd)
 		struct pim_rank_state rank;
 		struct pim_lease_req lease;
 		struct pim_rank_id id;
+		struct pim_lease_id number;
 		struct pim_owner_state owner;
 		struct pim_parked_state parked;
 		char bytes[4096];
@@ -286,6 +287,13 @@ static void fuzz_arbiter(int fd)
 		lease = ret;
 		break;
 	case 2:
+		if (one_in(2)) {
+			u.number.size = sizeof(u.number);
+			u.number.lease = rnd() % 1000;
+			bend(&u, sizeof(u.number), 3);
+			call(fd, PIM_IOC_LEASE_REVOKE, &u, "revoke", more);
+			break;
+		}
 		u.id.size = sizeof(u.id);
 		u.id.id = rnd() % 3;
 		bend(&u, sizeof(u.id), 3);
