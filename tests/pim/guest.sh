@@ -333,7 +333,6 @@ was_shared()
 	guest_kill vm0
 	guest_kill vm1
 	become 0 free
-	client clean
 }
 
 # Two guests and one rank, which each of them finds as it left it.
@@ -356,6 +355,7 @@ oversubscribed()
 		guest_tells "vm$i" coherent 5
 	done
 	was_shared
+	client clean
 }
 
 # The same with programs of DPUs, which stop in the middle and go on.
