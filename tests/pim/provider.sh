@@ -238,14 +238,34 @@ canary()
 # Opening a rank that is being cleaned waits for it.
 open_waits()
 {
-	provide --reset-ms 3000
+	provide --deadline 60000
 	client fill 4096 1
-	state_is 0 scrubbing || state_is 0 draining || fail "$(states)"
-	client clean
+	scrubs
+	start_client clean
+	wait_until 10 waits_in_open "$client" || fail "it does not wait"
+	kill -CONT "$provider"
+	wait "$client" || fail "$(</tmp/client.out)"
 	echo 100 >/sys/module/pim/parameters/open_wait_ms
-	become 0 scrubbing
+	scrubs
 	not quietly client open
+	kill -CONT "$provider"
+	become 0 free
 	echo 5000 >/sys/module/pim/parameters/open_wait_ms
+}
+
+# The rank is being cleaned, until the provider goes on.
+scrubs()
+{
+	start_holder /dev/dpu_rank0
+	halt "$provider"
+	kill "$holder"
+	reap "$holder"
+	become 0 scrubbing
+}
+
+waits_in_open()	# PID
+{
+	grep -q pim "/proc/$1/stack"
 }
 
 # A rank goes while it is at work: ENODEV, and the device node is gone.
