@@ -126,7 +126,7 @@ die_idle()
 	local i
 
 	for ((i = 0; i < $(times 10); i++)); do
-		start_provider --reset-ms $((i ? 100 : 8000))	# scrubbing
+		start_provider --reset-ms $((i ? 100 : 300000)) --deadline 600000	# scrubbing
 		[ "$i" -ne 0 ] || state_is 0 scrubbing || fail "$(states)"
 		kill -KILL "$provider"
 		reap "$provider"
@@ -324,7 +324,7 @@ many()
 {
 	local i
 
-	provide --ranks 32 --mram $((64 << 10)) --depth 4
+	provide --ranks 32 --mram $((64 << 10)) --depth 4 --deadline 60000
 	[ "$(compgen -G "$class/dpu_rank*" | wc -l)" = 32 ]
 	for ((i = 0; i < 32; i++)); do
 		"$bin/rank" "/dev/dpu_rank$i" commands &
