@@ -12,35 +12,10 @@
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/emp/faults_lib.sh
 . "${0%/*}/faults_lib.sh"
+# shellcheck source=tests/emp/marks_lib.sh
+. "${0%/*}/marks_lib.sh"
 
 small="block=64K,subblock=4K,map=small"
-
-# mapped FILE MB CODE: Python, with the file's memory as m
-mapped()
-{
-	python3 -c '
-import mmap, sys
-size = int(sys.argv[2]) << 20
-def mark(at):
-    return b"annex: a mark that is to be found ".ljust(56) + at.to_bytes(8, "little")
-with open(sys.argv[1], "r+b") as f:
-    m = mmap.mmap(f.fileno(), size)
-    exec(sys.argv[3])
-    m.close()' "$@"
-}
-
-# marks FILE MB: 64 bytes that are found again anywhere, in each 4 KiB twice
-marks()
-{
-	mapped "$@" 'for at in range(0, size, 2048): m[at:at + 64] = mark(at)'
-}
-
-marks_right()	# FILE MB
-{
-	mapped "$@" 'for at in range(0, size, 2048):
-        assert m[at:at + 64] == mark(at), at
-        assert not any(m[at + 64:at + 2048]), at'
-}
 
 # marks_on DEVICE MB FROM: how many are there
 marks_on()
