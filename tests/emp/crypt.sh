@@ -183,7 +183,7 @@ reserve()
 		$3 == "emp_crypt_write_work" { from = $1 }')
 	(
 		cd /sys/kernel/debug/fail_page_alloc
-		echo 0 >verbose; echo -1 >times; echo N >ignore-gfp-wait; echo 0 >min-order
+		echo 0 >verbose; echo -1 >./times; echo N >ignore-gfp-wait; echo 0 >min-order
 		echo "${range[0]}" >require-start; echo "${range[1]}" >require-end
 		echo 100 >probability
 	)
