@@ -4,6 +4,7 @@
 #include <linux/module.h>
 
 #include "emp_control.h"
+#include "emp_crypt.h"
 #include "emp_fetch.h"
 #include "emp_fs.h"
 #include "emp_region.h"
@@ -87,9 +88,12 @@ static int __init emp_init(void)
 
 	if (err)
 		return err;
-	err = emp_region_init();
+	err = emp_crypt_start();
 	if (err)
 		goto fetch;
+	err = emp_region_init();
+	if (err)
+		goto crypt;
 	err = emp_shrink_init();
 	if (err)
 		goto region;
@@ -111,6 +115,8 @@ shrink:
 	emp_shrink_exit();
 region:
 	emp_region_exit();
+crypt:
+	emp_crypt_stop();
 fetch:
 	emp_fetch_exit();
 	return err;
@@ -123,6 +129,7 @@ static void __exit emp_exit(void)
 	emp_region_exit();
 	emp_shrink_exit();
 	emp_sysfs_exit();
+	emp_crypt_stop();
 	emp_fetch_exit();
 }
 

@@ -199,6 +199,7 @@ static struct emp_io *emp_rdma_io_alloc(struct emp_tier *t, bool write, u64 pos,
 		 write ? REQ_OP_WRITE : REQ_OP_READ);
 	req->io.tier = t;
 	req->io.write = write;
+	req->io.pos = pos;
 	return &req->io;
 }
 

@@ -26,6 +26,7 @@
 #include <linux/vmalloc.h>
 
 #include "emp_check.h"
+#include "emp_crypt.h"
 #include "emp_copy.h"
 #include "emp_event.h"
 #include "emp_fault.h"
@@ -57,6 +58,7 @@ static void emp_region_free(struct kref *ref)
 	if (r->memcg)
 		mem_cgroup_put(r->memcg);
 	free_percpu(r->stats);
+	emp_crypt_exit(r);
 	emp_check_exit(r);
 	emp_copy_exit(r);
 	kvfree(r->bent);
@@ -294,7 +296,7 @@ static int emp_region_tables(struct emp_region *r)
 	for (i = 0; i < r->nr_blocks; i++)
 		r->bent[i].slot = EMP_NO_SLOT;
 	emp_policy_init(&r->policy, r->bent, r->nr_blocks);
-	return 0;
+	return emp_crypt_init(r);
 }
 
 static void emp_region_close_tiers(struct emp_region *r)

@@ -114,6 +114,7 @@ struct emp_region {
 	u32 *csum;		/* xxh64, cut to 32 bits, of a subblock; or NULL */
 	u64 *mac;		/* siphash of a subblock, 0: none; or NULL. See emp_check.c */
 	siphash_key_t mac_key;
+	struct emp_crypt *crypt;	/* NULL without EMP_F_ENCRYPT */
 	struct emp_copies *copies;	/* NULL without redundancy */
 	spinlock_t *lock;	/* of blocks, hashed: emp_block_lock() */
 	u32 lock_mask;

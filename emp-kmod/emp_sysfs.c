@@ -101,10 +101,11 @@ EMP_ATTR_RO(owner, "%u:%u", from_kuid(&init_user_ns, r->uid), from_kgid(&init_us
 EMP_ATTR_RO(metadata_bytes, "%llu", emp_region_metadata(r));
 EMP_ATTR_RO(dirty, "%llu", (u64)atomic_long_read(&r->dirty) << PAGE_SHIFT);
 EMP_ATTR_RO(pinned, "%llu", (u64)emp_pin_count(r) << PAGE_SHIFT);
-EMP_ATTR_RO(flags, "%s%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " : "",
+EMP_ATTR_RO(flags, "%s%s%s%s%s%s", r->flags & EMP_F_AUTODESTROY ? "autodestroy " : "",
 	    r->flags & EMP_F_OVERCOMMIT ? "overcommit " : "",
 	    r->flags & EMP_F_PINNABLE ? "pinnable " : "",
-	    r->flags & EMP_F_CHECKSUM ? "checksum " : "", READ_ONCE(r->mac) ? "mac " : "");
+	    r->flags & EMP_F_CHECKSUM ? "checksum " : "", READ_ONCE(r->mac) ? "mac " : "",
+	    r->flags & EMP_F_ENCRYPT ? "encrypt " : "");
 
 static const char * const emp_redundancy_names[] = {
 	[EMP_REDUNDANCY_NONE] = "none", [EMP_REDUNDANCY_MIRROR] = "mirror",

@@ -20,6 +20,7 @@
 
 #include "emp_check.h"
 #include "emp_copy.h"
+#include "emp_crypt.h"
 #include "emp_event.h"
 #include "emp_kind.h"
 #include "emp_migrate.h"
@@ -114,7 +115,7 @@ void emp_tier_submit(struct emp_io *io)
 		io->start = local_clock();
 	if (READ_ONCE(t->state) == EMP_TIER_GONE)
 		emp_io_end(io, -ENODEV);
-	else
+	else if (!emp_crypt_begins(io))
 		t->ops->io_submit(io);
 }
 
@@ -130,6 +131,15 @@ static void emp_tier_note(struct emp_tier *t, const struct emp_io *io, int error
 		WRITE_ONCE(t->bad_streak, 0);
 	if (READ_ONCE(t->state) == EMP_TIER_DEGRADED && !io->late)
 		emp_tier_set_state(t, EMP_TIER_OK);
+}
+
+/** emp_io_told - whoever made it learns that it ended */
+void emp_io_told(struct emp_io *io)
+{
+	struct emp_tier *t = io->tier;
+
+	io->done(io);
+	emp_tier_put(t);
 }
 
 /** emp_io_end - a kind of tier says that @io ended; any context */
@@ -153,8 +163,8 @@ void emp_io_end(struct emp_io *io, int error)
 	}
 	emp_tier_note(t, io, error);
 	io->error = error;
-	io->done(io);
-	emp_tier_put(t);
+	if (!emp_crypt_ends(io))
+		emp_io_told(io);
 }
 EXPORT_SYMBOL_GPL(emp_io_end);
 
@@ -485,10 +495,15 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 		goto free;
 	for (i = 0; i < t->nr_chunks; i++)
 		t->chunk_free[i] = min(t->nr_slots - i * EMP_CHUNK, EMP_CHUNK);
-	err = s->type == EMP_TIER_BLOCK ? emp_block_open(t, s) : emp_kind_open(t, s);
+	err = emp_crypt_tier_init(t);
 	if (err)
 		goto free;
+	err = s->type == EMP_TIER_BLOCK ? emp_block_open(t, s) : emp_kind_open(t, s);
+	if (err)
+		goto exit_crypt;
 	return t;
+exit_crypt:
+	emp_crypt_tier_exit(t);
 free:
 	free_percpu(t->stats);
 	kvfree(t->chunk_free);
@@ -577,6 +592,7 @@ void emp_tier_close(struct emp_tier *t, u32 wipe)
 	}
 	t->ops->close(t);
 	emp_kind_close(t);
+	emp_crypt_tier_exit(t);
 	free_percpu(t->stats);
 	kvfree(t->chunk_free);
 	kvfree(t->bitmap);

@@ -14,6 +14,7 @@
 #include <linux/atomic.h>
 #include <linux/bio.h>
 #include <linux/kobject.h>
+#include <linux/mempool.h>
 #include <linux/spinlock.h>
 
 #include "emp_region.h"
@@ -95,6 +96,8 @@ struct emp_tier {
 	unsigned long watchdog_since;	/* jiffies of that */
 	struct kobject kobj;
 	struct completion kobj_gone;
+	mempool_t *pieces;		/* emp_crypt.c; NULL: it is not encrypted */
+	size_t piece_bytes;		/* of each, and of a request */
 	void *priv;			/* the kind's own */
 };
 
@@ -113,6 +116,12 @@ struct emp_tier {
  * @late: it took longer than the tier's deadline; when @done is called
  * @copy: of the block, that it reads or writes; see emp_copy.h
  * @failed: mask of copies that could not be read before
+ * @piece_order: of @piece
+ * @piece_reserve: @piece is one of tier->pieces
+ * @nr_plain: @bio's bi_vcnt, while @piece is there
+ * @pos: byte of the tier
+ * @piece: encrypted, in @bio instead of the folios while a write is under way
+ * @plain: @bio's first bio_vec, while @piece is there
  */
 struct emp_io {
 	struct emp_tier *tier;
@@ -128,6 +137,12 @@ struct emp_io {
 	u8 tries;
 	u8 copy;
 	u8 failed;
+	u8 piece_order;
+	bool piece_reserve;
+	u16 nr_plain;
+	u64 pos;
+	struct page *piece;
+	struct bio_vec plain;
 	struct work_struct work;
 	struct bio bio;			/* last: the block tier's bio_set pads before it */
 };
@@ -148,6 +163,7 @@ bool emp_tier_apart(const struct emp_tier *t, const struct emp_tier *other);
 void emp_slot_free(struct emp_region *r, u32 slot);
 void emp_tier_submit(struct emp_io *io);
 void emp_io_end(struct emp_io *io, int error);
+void emp_io_told(struct emp_io *io);
 u64 emp_tier_stat(const struct emp_tier *t, size_t offset);
 void emp_tier_lost(struct emp_tier *t);
 void emp_tier_trouble(struct emp_tier *t, bool on);

@@ -67,6 +67,7 @@ static struct emp_io *emp_block_io_alloc(struct emp_tier *t, bool write, u64 pos
 	memset(io, 0, offsetof(struct emp_io, bio));
 	io->tier = t;
 	io->write = write;
+	io->pos = pos;
 	return io;
 }
 

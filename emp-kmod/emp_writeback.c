@@ -26,6 +26,7 @@
 #include <linux/highmem.h>
 
 #include "emp_check.h"
+#include "emp_crypt.h"
 #include "emp_event.h"
 #include "emp_folio.h"
 #include "emp_migrate.h"
@@ -306,7 +307,7 @@ static void emp_wb_add(struct emp_wb *wb, u32 copy, struct emp_tier *t, u64 pos,
 {
 	struct emp_io *io = wb->io[copy];
 
-	if (io && io->tier == t && wb->next[copy] == pos &&
+	if (io && io->tier == t && wb->next[copy] == pos && emp_crypt_room(io, len) &&
 	    t->ops->io_add(io, folio, off, len)) {
 		emp_tier_put(t);	/* the request holds it already */
 	} else {

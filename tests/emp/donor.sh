@@ -16,6 +16,8 @@
 . "${0%/*}/faults_lib.sh"
 # shellcheck source=tests/emp/donor_lib.sh
 . "${0%/*}/donor_lib.sh"
+# shellcheck source=tests/emp/marks_lib.sh
+. "${0%/*}/marks_lib.sh"
 
 fills_and_reads_back()	# KEYS MB DRAM_MB
 {
@@ -50,6 +52,30 @@ fills_and_reads_back()	# KEYS MB DRAM_MB
 	destroy f0
 	# It says goodbye: the memory is free at once, and not when the donor gives it up.
 	wait_until 3 granted 0 || fail "the donor still holds it"
+}
+
+# With encrypt=1 the donor has nothing of it as it is in memory.
+encrypted()
+{
+	local region
+
+	donor -m 32
+	donor_region f0 8 4 "$small"
+	donor_region f1 8 4 "$small,encrypt=1"
+	for region in f0 f1; do
+		marks "/dev/emp/$region" 8
+		evict_all "$region"
+	done
+	[ "$(marks_in "$donor_pid")" = 4096 ] || fail "$(marks_in "$donor_pid") marks, not those of f0"
+	destroy f0
+	wait_until 20 no_marks || fail "$(marks_in "$donor_pid") marks"
+	marks_right /dev/emp/f1 8
+	[ "$(counter f1 csum_error)" = 0 ]
+}
+
+no_marks()
+{
+	[ "$(marks_in "$donor_pid")" = 0 ]
 }
 
 # Two regions of two clients, and names.
@@ -499,6 +525,7 @@ donor_run fills_and_reads_back_small-4k fills_and_reads_back "${variant[small-4k
 for v in small-2m auto huge; do
 	donor_run "fills_and_reads_back_$v" fills_and_reads_back "${variant[$v]}" 64 48
 done
+donor_run encrypted encrypted
 donor_run several_clients several_clients
 donor_run refused refused
 donor_run lies_at_the_door lies_at_the_door

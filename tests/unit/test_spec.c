@@ -58,6 +58,7 @@ static const struct good {
 	{ "d:2:7,key=none,checksum=0", "rdma:d:2M:7 checksum=0 key=none" },
 	{ "dram:1|pinnable=1|pin_limit=512M", "dram=1M pinnable=1 pin_limit=512M" },
 	{ "dram:1|redundancy=none", "dram=1M redundancy=0" },
+	{ "dram:1|encrypt=1,checksum=mac", "dram=1M checksum=2 encrypt=1" },
 	{ "dram:1|redundancy=mirror", "dram=1M redundancy=1" },
 	{ "dram:1|redundancy=mirror,mirror=async", "dram=1M redundancy=1" },
 	{ "dram:1|mirror=sync,redundancy=mirror", "dram=1M redundancy=2" },
@@ -82,6 +83,7 @@ static const struct bad {
 	{ "dram:1|pinnable=0,pin_limit=4M", 19, "needs pinnable=1" },
 	{ "dram:1|pinnable=1|pin_limit=0", 29, "not a size above 0" },
 	{ "dram:1|pinnable=1|pin_limit=x", 29, "not a size above 0" },
+	{ "dram:1|encrypt=aes", 16, "neither 1 nor 0" },
 	{ "dram:1|redundancy=raid", 19, "none, mirror, replica" },
 	{ "dram:1|mirror=sync", 8, "needs redundancy=mirror" },
 	{ "dram:1|redundancy=replica|mirror=sync", 27, "needs redundancy=mirror" },
@@ -223,6 +225,7 @@ static void describe(const struct emp_spec *s, char *out, size_t size)
 	KEY(EMP_KEY_CHECKSUM, " checksum=%u", s->checksum);
 	KEY(EMP_KEY_OVERCOMMIT, " overcommit=%u", s->overcommit);
 	KEY(EMP_KEY_PINNABLE, " pinnable=%u", s->pinnable);
+	KEY(EMP_KEY_ENCRYPT, " encrypt=%u", s->encrypt);
 	KEY(EMP_KEY_REDUNDANCY, " redundancy=%u", s->redundancy);
 	KEY(EMP_KEY_PIN_LIMIT, " pin_limit=%" PRIu64 "M", s->pin_limit / MB);
 	KEY(EMP_KEY_FORCE, " force=%u", s->force);

@@ -158,6 +158,8 @@ int emp_region_plan(const struct emp_spec *spec, uint64_t bytes, struct emp_regi
 		plan->flags |= EMP_F_OVERCOMMIT;
 	if (spec->pinnable)
 		plan->flags |= EMP_F_PINNABLE;
+	if (spec->encrypt)
+		plan->flags |= EMP_F_ENCRYPT;
 	if (spec->checksum == EMP_CHECK_SUM)
 		plan->flags |= EMP_F_CHECKSUM;
 	else if (spec->checksum == EMP_CHECK_MAC)

@@ -36,6 +36,7 @@ static const char *const key_names[EMP_KEYS + 1] = {
 	[EMP_KEY_KEY]		= "key",
 	[EMP_KEY_REDUNDANCY]	= "redundancy",
 	[EMP_KEY_MIRROR]	= "mirror",
+	[EMP_KEY_ENCRYPT]	= "encrypt",
 };
 
 static const char *const map_names[] = { "auto", "small", "huge", NULL };
@@ -453,6 +454,8 @@ static int parse_value(struct parser *p, enum emp_spec_key key, struct span s)
 		return checksum(p, s, &spec->checksum);
 	case EMP_KEY_OVERCOMMIT:
 		return yes_no(p, s, &spec->overcommit);
+	case EMP_KEY_ENCRYPT:
+		return yes_no(p, s, &spec->encrypt);
 	case EMP_KEY_PINNABLE:
 		return yes_no(p, s, &spec->pinnable);
 	case EMP_KEY_PIN_LIMIT:

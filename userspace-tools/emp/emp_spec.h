@@ -59,6 +59,7 @@ enum emp_spec_key {
 	EMP_KEY_KEY,
 	EMP_KEY_REDUNDANCY,
 	EMP_KEY_MIRROR,
+	EMP_KEY_ENCRYPT,
 	EMP_KEYS,
 };
 
@@ -81,7 +82,7 @@ struct emp_spec {
 	uint32_t wipe;		/* enum emp_wipe */
 	uint32_t redundancy;	/* enum emp_redundancy */
 	enum emp_spec_check checksum;
-	bool overcommit, pinnable, force;
+	bool overcommit, pinnable, force, encrypt;
 	char name[32];
 	char uid[EMP_SPEC_WORD], gid[EMP_SPEC_WORD];	/* number or name */
 	uint32_t mode;

@@ -160,9 +160,10 @@ struct emp_tier_spec {
 #define EMP_F_CHECKSUM		(1u << 3) /* a checksum a subblock, checked on every read */
 #define EMP_F_MAC		(1u << 4) /* a keyed MAC a subblock instead; not with CHECKSUM */
 #define EMP_F_NO_MAC		(1u << 5) /* no MACs on account of a donor; not with MAC */
+#define EMP_F_ENCRYPT		(1u << 6) /* what is on tiers is encrypted */
 #define EMP_F_ALL		(EMP_F_AUTODESTROY | EMP_F_OVERCOMMIT | \
 				 EMP_F_PINNABLE | EMP_F_CHECKSUM | \
-				 EMP_F_MAC | EMP_F_NO_MAC)
+				 EMP_F_MAC | EMP_F_NO_MAC | EMP_F_ENCRYPT)
 
 /**
  * struct emp_create - EMP_IOC_CREATE: make a region and return an fd of it
@@ -191,7 +192,8 @@ struct emp_tier_spec {
  * EEXIST name taken, ENOSPC the tiers do not hold the region, twice with
  * redundancy (and neither does its DRAM), EDOM @dram_limit below the minimum or
  * @pin_limit too near to it, ENOMEM, EFAULT, EMFILE, ENFILE, EINTR killed while it
- * waited for a teardown, or an error of a tier. Nothing is created on error.
+ * waited for a teardown, ENOENT EMP_F_ENCRYPT and the kernel has no AES in XTS
+ * mode, or an error of a tier. Nothing is created on error.
  */
 struct emp_create {
 	__u32 size;
