@@ -42,6 +42,7 @@ struct emp_io;
  * @zero: write zeros, may sleep
  * @close: release everything; no request is under way
  * @link: how it is with the other side, in a word; may be NULL
+ * @connections: sysfs: the connections, one a line; may be NULL
  */
 struct emp_tier_ops {
 	const char *name;
@@ -54,6 +55,7 @@ struct emp_tier_ops {
 	int (*zero)(struct emp_tier *t, u64 pos, u64 len);
 	void (*close)(struct emp_tier *t);
 	const char *(*link)(struct emp_tier *t);
+	ssize_t (*connections)(struct emp_tier *t, char *buf);
 };
 
 /* Per CPU. [0]: reads, [1]: writes. */
