@@ -35,7 +35,7 @@
  * first, since nothing else calls it back from the device.
  *
  * Who runs: requests are posted by whoever submits them and by the completion
- * queues' work items; ->mend makes and unmakes connections, nobody else does while
+ * queues' work items, or by a fault that polls for its read; ->mend makes and unmakes connections, nobody else does while
  * the tier is open; ->tick keeps the time.
  * Nothing on the way of a request allocates: it comes from a mempool with all
  * that it needs.
@@ -139,6 +139,7 @@ struct emp_rdma_stats {
 	u64 completions;	/* of these */
 	u64 breaks;		/* of the session that began here */
 	atomic64_t interrupts;
+	atomic64_t polled;	/* completions that the one who waited found */
 };
 
 struct emp_rdma_conn {
@@ -150,7 +151,8 @@ struct emp_rdma_conn {
 	struct rdma_cm_id *id;	/* has the queue pair, too */
 	struct ib_pd *pd;	/* of the control connection's */
 	struct ib_cq *cq;
-	struct work_struct work;	/* takes what completed */
+	struct delayed_work work;	/* takes what completed */
+	atomic_t pollers;	/* who does so meanwhile */
 	u32 depth;		/* requests that may be under way */
 	u32 posted;		/* that are; rd->lock */
 	u32 users;		/* who use it without a lock; rd->lock */
@@ -265,6 +267,7 @@ void emp_rdma_conn_exit(void);
 /* emp_rdma_cq.c */
 int emp_rdma_cq_init(struct emp_rdma_conn *c, u32 n);
 void emp_rdma_cq_exit(struct emp_rdma_conn *c);
+void emp_rdma_poll(struct emp_tier *t, bool (*over)(void *arg), void *arg);
 
 /* emp_rdma_link.c: the words */
 void emp_rdma_hello(struct emp_rdma *rd, enum annex_donor_kind kind, u32 qpn,
@@ -283,6 +286,7 @@ int emp_rdma_data_init(struct emp_rdma *rd);
 void emp_rdma_data_exit(struct emp_rdma *rd);
 void emp_rdma_post(struct emp_rdma *rd);
 void emp_rdma_fail_waiting(struct emp_rdma *rd, int error);
+u32 emp_rdma_group(const struct emp_rdma_conn *control, u32 cpu);
 
 /* emp_rdma_mend.c */
 void emp_rdma_broke(struct emp_rdma_conn *c, const char *why);

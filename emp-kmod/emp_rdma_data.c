@@ -124,6 +124,19 @@ static int emp_rdma_post_req(struct emp_rdma_conn *c, struct emp_rdma_req *req)
 	return err;
 }
 
+/**
+ * emp_rdma_group - whose connection, of those for reads that are waited for
+ * @control: has such connections; rd->lock is held
+ * @cpu: that waits
+ */
+u32 emp_rdma_group(const struct emp_rdma_conn *control, u32 cpu)
+{
+	u32 n = control->nr_data - 1;
+
+	/* CPUs with numbers next to each other; one can be beyond those online */
+	return min((u32)((u64)cpu * n / num_online_cpus()), n - 1);
+}
+
 /* Where there is room for a read that somebody on @cpu waits for. */
 static struct emp_rdma_conn *emp_rdma_urgent(struct emp_rdma_conn *control, u32 cpu)
 {
@@ -131,8 +144,7 @@ static struct emp_rdma_conn *emp_rdma_urgent(struct emp_rdma_conn *control, u32 
 
 	if (!n)
 		return control->posted < control->depth ? control : NULL;
-	/* groups of CPUs with numbers next to each other; a CPU can be beyond those online */
-	at = min((u32)((u64)cpu * n / num_online_cpus()), n - 1);
+	at = emp_rdma_group(control, cpu);
 	for (i = 0; i < n; i++, at++) {
 		struct emp_rdma_conn *c = control->data[1 + at % n];
 
@@ -265,6 +277,7 @@ static void emp_rdma_io_submit(struct emp_io *io)
 	io->bio.bi_private = (void *)(unsigned long)io->bio.bi_iter.bi_size;
 	req->expires = jiffies + msecs_to_jiffies(READ_ONCE(t->deadline_ms)) + 1;
 	req->cpu = raw_smp_processor_id();
+	io->task = NULL;	/* the same task may find its end, polling, but not here */
 	/* Once it is in a list it can end, and with the last one the tier. */
 	atomic_inc(&t->inflight);
 	spin_lock_irqsave(&rd->lock, flags);
@@ -335,9 +348,10 @@ static ssize_t emp_rdma_connection(struct emp_rdma *rd, u32 index, char *buf, in
 		strscpy(name, index == EMP_RDMA_CONTROL ? "control" : "others", sizeof(name));
 	else
 		snprintf(name, sizeof(name), "urgent%u", index - EMP_RDMA_URGENT);
-	return sysfs_emit_at(buf, at, "%s %s %u %llu %llu %llu %llu\n", name, c ? "up" : "-",
+	return sysfs_emit_at(buf, at, "%s %s %u %llu %llu %llu %llu %llu\n", name, c ? "up" : "-",
 			     posted, requests, completions,
-			     (u64)atomic64_read(&s->interrupts), breaks);
+			     (u64)atomic64_read(&s->interrupts),
+			     (u64)atomic64_read(&s->polled), breaks);
 }
 
 static ssize_t emp_rdma_connections(struct emp_tier *t, char *buf)
@@ -357,6 +371,7 @@ const struct emp_tier_ops emp_rdma_ops = {
 	.io_alloc	= emp_rdma_io_alloc,
 	.io_add		= emp_rdma_io_add,
 	.io_submit	= emp_rdma_io_submit,
+	.poll		= emp_rdma_poll,
 	.io_free	= emp_rdma_io_free,
 	.zero		= emp_rdma_zero,
 	.close		= emp_rdma_close,

@@ -37,6 +37,8 @@ struct emp_io;
  *	@gfp that may sleep it does not fail
  * @io_add: add @len bytes of @folio from @off; false if there is no room
  * @io_submit: begin; io->done runs when it ended, perhaps before this returns
+ * @poll: somebody is about to sleep until @over(@arg): look for ends of reads that
+ *	are waited for, as long as that pays, without sleeping; may be NULL
  * @io_free: a request that ended, or was never submitted
  * @discard: the bytes are no longer needed; a hint, may sleep; may be NULL
  * @zero: write zeros, may sleep
@@ -50,6 +52,7 @@ struct emp_tier_ops {
 	struct emp_io *(*io_alloc)(struct emp_tier *t, bool write, u64 pos, u32 vecs, gfp_t gfp);
 	bool (*io_add)(struct emp_io *io, struct folio *folio, size_t off, size_t len);
 	void (*io_submit)(struct emp_io *io);
+	void (*poll)(struct emp_tier *t, bool (*over)(void *arg), void *arg);
 	void (*io_free)(struct emp_io *io);
 	int (*discard)(struct emp_tier *t, u64 pos, u64 len);
 	int (*zero)(struct emp_tier *t, u64 pos, u64 len);

@@ -24,7 +24,7 @@ queues()	# N: of tiers made from now on
 # of FIELD [NAME]: sum over the connections, or of one; fields as in docs/abi-emp.md
 of()
 {
-	local -A field=([inflight]=3 [requests]=4 [completions]=5 [interrupts]=6 [breaks]=7)
+	local -A field=([inflight]=3 [requests]=4 [completions]=5 [interrupts]=6 [polled]=7 [breaks]=8)
 
 	awk -v f="${field[$1]}" -v name="${2:-}" 'name == "" || $1 == name { sum += $f }
 		END { print sum + 0 }' "$sys/f0/tiers/0/connections"
@@ -75,7 +75,7 @@ each_cpu_its_own()	# KEYS MB DRAM_MB
 	cpus=$(nproc)
 	n=$(($2 * 256)) part=$(($2 * 256 / cpus))
 	queues $((cpus + 1))
-	donor -m 128
+	donor -m 256
 	donor_region f0 "$2" "$3" "$1,deadline=60s"
 	become_up $((cpus + 2))
 	set_attr f0 readahead 0
@@ -107,13 +107,47 @@ each_cpu_its_own()	# KEYS MB DRAM_MB
 	done
 }
 
+polling()	# US
+{
+	echo "$1" >/sys/module/emp_rdma/parameters/poll_us
+}
+
+# Who waits finds the end of its read itself, most times; nothing is counted twice.
+finds_itself()
+{
+	queues 2
+	polling 1000
+	donor -m 32
+	donor_region f0 16 8 "$patient"
+	become_up 3
+	set_attr f0 readahead 0
+	agent p /dev/emp/f0
+	ask p write 0 2048 5
+	evict_all f0
+	ask p check 0 2048 5
+	got right=2048
+	counts_agree
+	note "$(attr f0 tiers/0/connections)"
+	(($(of polled urgent0) > 0)) || fail "none was found by polling"
+	(($(of polled urgent0) <= $(of completions urgent0))) || fail "more than there were"
+	(($(of polled others) + $(of polled control) == 0)) || fail "polled where nobody waits"
+	polling 0
+	evict_all f0
+	set -- "$(of polled)"
+	ask p check 0 2048 5
+	got right=2048
+	(($(of polled) == $1)) || fail "polled though it is off"
+	leave p
+}
+
 # Writes, prefetch and reads all at once.
-all_at_once()	# QUEUES
+all_at_once()	# QUEUES [POLL_US]
 {
 	local i cpus
 
 	cpus=$(nproc)
 	queues "$1"
+	polling "${2:-0}"
 	donor -m 32
 	donor_region f0 16 8 "$patient"
 	become_up $(($1 + 1))
@@ -141,9 +175,10 @@ broke_once()
 }
 
 # One data connection ends, alone; the session goes on, with as many as before.
-one_breaks()	# LIE NAME
+one_breaks()	# LIE NAME [POLL_US]
 {
 	queues 3
+	polling "${3:-0}"
 	rm -f /tmp/donor.cut
 	export DONOR_LIE=$1
 	DONOR=$liar donor -m 32 -o linger=60s
@@ -187,7 +222,7 @@ donor_allows()	# CONNECTIONS
 	got right=2048
 	counts_agree
 	up_are $(($1 + 1)) || fail "$(attr f0 tiers/0/connections)"
-	(($(of requests control) > 0)) || fail "nothing over the control connection"
+	(($1 > 1 || $(of requests control) > 0)) || fail "nothing over the control connection"
 	leave p
 }
 
@@ -217,6 +252,7 @@ device_removed()
 	local remover
 
 	queues 5
+	polling 200
 	need_disk
 	donor -m 32
 	donor_region f0 16 8 "$small,deadline=5s" "$disk:16:0"
@@ -258,6 +294,9 @@ says_what_cannot_be()
 	for word in -2 34 x; do
 		! queues "$word" 2>/dev/null || fail "queues=$word was taken"
 	done
+	for word in -1 1001 x; do
+		! polling "$word" 2>/dev/null || fail "poll_us=$word was taken"
+	done
 	queues -1
 	donor -m 32
 	donor_region f0 16 8 "$small"
@@ -273,11 +312,14 @@ fi
 rdma_at_rest=$(rdma_resources)
 
 donor_run each_cpu_its_own_4k each_cpu_its_own "$small" 16 8
-donor_run each_cpu_its_own_2m each_cpu_its_own "${variant[small-2m]}" 64 48
+donor_run each_cpu_its_own_2m each_cpu_its_own "${variant[small-2m]}" 128 96
 donor_run all_at_once_5 all_at_once 5
 donor_run all_at_once_1 all_at_once 1
+donor_run all_at_once_polled all_at_once 3 100
+donor_run finds_itself finds_itself
 donor_run others_break one_breaks cut-first others
 donor_run urgent_breaks one_breaks cut-last urgent1
+donor_run polled_breaks one_breaks cut-last urgent1 500
 donor_run donor_allows_0 donor_allows 0
 donor_run donor_allows_1 donor_allows 1
 donor_run donor_allows_2 donor_allows 2
