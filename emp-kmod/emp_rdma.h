@@ -35,9 +35,9 @@
  * first, since nothing else calls it back from the device.
  *
  * Who runs: requests are posted by whoever submits them and by the completion
- * queues' work items, or by a fault that polls for its read; ->mend makes and unmakes connections, nobody else does while
- * the tier is open; ->tick keeps the time.
- * Nothing on the way of a request allocates: it comes from a mempool with all
+ * queues' work items, or by a fault that polls for its read; ->mend makes and
+ * unmakes connections, nobody else does while the tier is open; ->tick keeps the
+ * time. Nothing on the way of a request allocates: it comes from a mempool with all
  * that it needs.
  *
  * Locks: ->lock (spin, irq) is inside of all locks of emp.ko, since requests

@@ -209,7 +209,7 @@ static int __init emp_rdma_init(void)
 	if (!emp_rdma_wq)
 		return err;
 	emp_rdma_comp_wq = alloc_workqueue("emp_rdma_comp",
-					   WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_SYSFS, 0);
+					   WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (!emp_rdma_comp_wq)
 		goto destroy;
 	err = emp_kind_register(&emp_rdma_kind);

@@ -194,13 +194,14 @@ one_breaks()	# LIE NAME [POLL_US]
 	(($(of breaks "$2") == 1)) || fail "not $2: $(attr f0 tiers/0/connections)"
 	becomes_link f0 0 active $((30 * slowness))
 	become_up 4
+	ask q unload
+	((wrong == 0 && bus == 0 && bad_bus == 0 && during == 0)) || fail "$answer"
 	evict_all f0
 	ask p check 2048 2048 5
 	got right=2048
-	ask q unload
-	((wrong == 0 && bus == 0 && bad_bus == 0 && during == 0)) || fail "$answer"
 	(($(of breaks) == 1)) || fail "it broke again: $(attr f0 tiers/0/connections)"
 	wait_until 20 all_ended || fail "under way: $(attr f0 tiers/0/connections)"
+	note "$(attr f0 tiers/0/connections)"
 	state_is f0 0 ok || fail "state $(attr f0 tiers/0/state)"
 	donor_says '"sessions_resumed": 1' || fail "not resumed once"
 	leave p
