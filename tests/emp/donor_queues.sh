@@ -247,6 +247,34 @@ none_wanted()
 	leave p
 }
 
+# The donor does not answer while they are being made: data goes over those that
+# there are, and the others come when it does.
+join_later()
+{
+	queues 33
+	polling 0
+	donor -m 32
+	donor_region f0 16 8 "$patient"
+	kill -STOP "$donor_pid"
+	! up_are 34 || note "all of them were there before it stopped"
+	agent p /dev/emp/f0
+	ask p write 0 2048 5
+	got right=2048
+	evict_all f0
+	sleep 4		# longer than a connect may take
+	ask p check 0 2048 5
+	got right=2048
+	kill -CONT "$donor_pid"
+	become_up 34
+	becomes_link f0 0 active
+	(($(of breaks) == 0)) || fail "$(attr f0 tiers/0/connections)"
+	evict_all f0
+	ask p check 0 2048 5
+	got right=2048
+	counts_agree
+	leave p
+}
+
 # The device goes while all of them are in use.
 device_removed()
 {
@@ -325,5 +353,6 @@ donor_run donor_allows_2 donor_allows 2
 donor_run none_wanted none_wanted
 donor_run says_what_cannot_be says_what_cannot_be
 donor_run made_and_gone made_and_gone
+donor_run join_later join_later
 donor_run device_removed device_removed
 t_end
