@@ -37,7 +37,7 @@ up_are()	# NUMBER
 
 become_up()	# NUMBER
 {
-	wait_until $((20 * slowness)) up_are "$1" ||
+	wait_until $((60 * slowness)) up_are "$1" ||
 		fail "not $1 connections: $(attr f0 tiers/0/connections)"
 }
 
@@ -278,7 +278,7 @@ join_later()
 # The device goes while all of them are in use.
 device_removed()
 {
-	local remover
+	local remover start
 
 	queues 5
 	polling 200
@@ -287,11 +287,16 @@ device_removed()
 	donor_region f0 16 8 "$small,deadline=5s" "$disk:16:0"
 	become_up 6
 	agent p /dev/emp/f0
-	ask p load 0 2048 4
+	ask p load 0 2048 3		# one CPU is left for the removal
 	sleep 1
+	start=${EPOCHREALTIME/[.,]/}
 	rdma link del rxe0 &
 	remover=$!
-	wait_until 30 ended "$remover" || fail "the removal of the device hangs"
+	if ! wait_until 90 ended "$remover"; then
+		note "$(cat "/proc/$remover/stack" "/proc/$donor_pid/stack")"
+		fail "the removal of the device hangs"
+	fi
+	note "rdma link del took $(((${EPOCHREALTIME/[.,]/} - start) / 1000)) ms"
 	becomes_link f0 0 lost
 	up_are 0 || fail "$(attr f0 tiers/0/connections)"
 	ask p unload
