@@ -442,6 +442,8 @@ again:
 		if (!nowait && began)
 			ahead = emp_read_ahead(r, sub);
 		emp_fault_help(r, ahead, true);
+		if (!nowait)
+			emp_get_poll(r, sub);
 		if (emp_get_settled(r, sub)) {
 			how |= EMP_GET_TRIED;
 			goto again;

@@ -656,6 +656,42 @@ bool emp_get_settled(struct emp_region *r, u64 sub)
 	return !busy;
 }
 
+struct emp_poll {
+	struct emp_region *region;
+	u64 sub;
+};
+
+static bool emp_poll_over(void *arg)
+{
+	const struct emp_poll *p = arg;
+
+	return emp_get_settled(p->region, p->sub);
+}
+
+/** emp_get_poll - after EMP_GET_WAIT, before the wait: the tier may look for the end itself */
+void emp_get_poll(struct emp_region *r, u64 sub)
+{
+	struct emp_poll p = { r, sub };
+	u32 slot, b = emp_block_of(r, sub);
+	struct emp_tier *t = NULL;
+	unsigned long flags, w;
+
+	spin_lock_irqsave(emp_block_lock(r, b), flags);
+	w = r->sub[emp_state_sub(r, b, sub)];
+	slot = emp_word_busy(w) ? emp_copy_slot(r, b, !!(w & EMP_S_FROM2)) : EMP_NO_SLOT;
+	if (slot != EMP_NO_SLOT)
+		t = emp_tier_of_slot(r, slot);
+	if (t && t->ops->poll)
+		atomic_inc(&t->inflight);
+	else
+		t = NULL;
+	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	if (!t)
+		return;
+	t->ops->poll(t, emp_poll_over, &p);
+	emp_tier_put(t);
+}
+
 /* Can it be read ahead? */
 static bool emp_word_ahead(unsigned long w)
 {

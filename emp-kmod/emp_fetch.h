@@ -29,6 +29,7 @@ enum emp_get {
 enum emp_get emp_get(struct emp_region *r, u64 sub, u32 flags_get, struct folio **out,
 		     unsigned long *until);
 bool emp_get_settled(struct emp_region *r, u64 sub);
+void emp_get_poll(struct emp_region *r, u64 sub);
 u32 emp_fetch_ahead(struct emp_region *r, u64 first, u64 end);
 int emp_fetch_init(void);
 void emp_fetch_exit(void);

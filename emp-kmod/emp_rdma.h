@@ -2,9 +2,18 @@
 /*
  * The rdma tier: a memory donor (docs/wire-donor.md) as a tier of a region.
  *
- * One tier is one session with one donor (struct emp_rdma). It has one
- * connection at a time (struct emp_rdma_conn: an identifier of the RDMA CM, a
- * queue pair and what belongs to it), for messages and for data.
+ * One tier is one session with one donor (struct emp_rdma). A connection (struct
+ * emp_rdma_conn) is an identifier of the RDMA CM, a queue pair, a completion
+ * queue and what belongs to them. At a time the session has one control
+ * connection, for messages, and under it data connections, which ->mend adds by
+ * JOIN once the control connection stands, as many as ->queues says:
+ *
+ *	[0]		reads ahead and writes
+ *	[1], [2], ...	reads that somebody waits for, one a group of CPUs
+ *
+ * What has no connection of its own, as there is none yet or the donor wants
+ * none, goes over the control connection. They break together: whatever goes
+ * wrong on one is the end of all.
  *
  * States, changed only under ->lock, by emp_rdma_broke(), emp_rdma_lost() and
  * emp_rdma_mend_work():
@@ -20,14 +29,15 @@
  *	BROKEN, RESUMING, ACTIVE -> LOST
  *
  * The effect of what was under way when a connection broke is unknown. So it is
- * done again only after RESUME, when the donor has destroyed its end of the old
- * one and nothing can come late. What is under way, or waits, for longer than
- * the tier's deadline fails; for what is under way the connection is broken
+ * done again only after RESUME, when the donor has destroyed its ends of all old
+ * ones and nothing can come late. What is under way, or waits, for longer than
+ * the tier's deadline fails; for what is under way the connections are broken
  * first, since nothing else calls it back from the device.
  *
  * Who runs: requests are posted by whoever submits them and by the completion
- * queue's work item; ->mend makes and unmakes connections; ->tick keeps the time.
- * Nothing on the way of a request allocates: it comes from a mempool with all
+ * queues' work items, or by a fault that polls for its read; ->mend makes and
+ * unmakes connections, nobody else does while the tier is open; ->tick keeps the
+ * time. Nothing on the way of a request allocates: it comes from a mempool with all
  * that it needs.
  *
  * Locks: ->lock (spin, irq) is inside of all locks of emp.ko, since requests
@@ -50,10 +60,16 @@
 #define EMP_RDMA_SGE	32	/* pieces of one request, if the device takes them */
 #define EMP_RDMA_BYTES	EMP_BLOCK_MAX	/* of one request */
 #define EMP_RDMA_POOL	64	/* requests that can always be had */
-#define EMP_RDMA_DEPTH	256	/* requests under way, at most */
+#define EMP_RDMA_DEPTH	256	/* requests under way on a connection, at most */
 #define EMP_RDMA_RECVS	ANNEX_DONOR_CREDITS_MAX
 #define EMP_RDMA_SENDS	4	/* messages being sent */
 #define EMP_RDMA_TRIES	8	/* a request is posted so often, on new connections */
+#define EMP_RDMA_QUEUES	33	/* data connections, at most */
+
+/* struct emp_rdma_conn.index */
+#define EMP_RDMA_CONTROL	0
+#define EMP_RDMA_OTHERS		1
+#define EMP_RDMA_URGENT		2	/* and up */
 
 struct emp_rdma_secret {
 	u8 bytes[ANNEX_DONOR_KEY_MAX];
@@ -86,6 +102,7 @@ struct emp_rdma_grant {
  * @vec: pieces, as emp.ko gave them; in io.bio
  * @pos: byte of the tier
  * @expires: jiffies of the deadline
+ * @cpu: that submitted it
  * @tries: how often it was posted
  * @io: what emp.ko knows; last, see there
  */
@@ -98,6 +115,7 @@ struct emp_rdma_req {
 	struct bio_vec *vec;
 	u64 pos;
 	unsigned long expires;
+	u32 cpu;
 	u8 tries;
 	struct emp_io io;
 };
@@ -115,16 +133,31 @@ struct emp_rdma_send {
 	bool busy;		/* rd->lock */
 };
 
+/* Of all connections that had one place in a session after each other. */
+struct emp_rdma_stats {
+	u64 requests;		/* posted; rd->lock, as the next ones */
+	u64 completions;	/* of these */
+	u64 breaks;		/* of the session that began here */
+	atomic64_t interrupts;
+	atomic64_t polled;	/* completions that the one who waited found */
+};
+
 struct emp_rdma_conn {
 	struct emp_rdma *rd;	/* NULL: it only waits to be destroyed; handler lock */
+	struct emp_rdma_conn *control;	/* of a data connection; NULL: it is the control one */
+	u32 index;		/* its place */
+	struct emp_rdma_stats *stats;	/* of the place */
 	struct list_head grave;
 	struct rdma_cm_id *id;	/* has the queue pair, too */
-	struct ib_pd *pd;
+	struct ib_pd *pd;	/* of the control connection's */
 	struct ib_cq *cq;
+	struct delayed_work work;	/* takes what completed */
+	atomic_t pollers;	/* who does so meanwhile */
 	u32 depth;		/* requests that may be under way */
 	u32 posted;		/* that are; rd->lock */
 	u32 users;		/* who use it without a lock; rd->lock */
 	bool broken;		/* rd->lock: nothing more is posted */
+	bool joined;		/* rd->lock: it is in control->data */
 	bool removed;		/* the device goes */
 	bool connected;
 	/* the last event that somebody waits for; written by the handler only */
@@ -133,8 +166,13 @@ struct emp_rdma_conn {
 	u32 donor_qpn;
 	u8 private[256] __aligned(8);
 	u8 private_len;
+	/* of a control connection */
 	struct emp_rdma_recv recv[EMP_RDMA_RECVS];
 	struct emp_rdma_send send[EMP_RDMA_SENDS];
+	bool no_more;		/* data connections: the donor wants none; ->mend's */
+	u32 join_tries;		/* in a row that failed; ->mend's */
+	u32 nr_data;		/* rd->lock */
+	struct emp_rdma_conn *data[];	/* rd->queues; rd->lock */
 };
 
 struct emp_rdma {
@@ -143,6 +181,8 @@ struct emp_rdma {
 	struct sockaddr_storage addr;
 	struct emp_rdma_secret key;	/* shared with the donor, or none: zeros */
 	bool noauth;
+	u32 queues;		/* data connections that we want */
+	struct emp_rdma_stats *stats;	/* of 1 + queues */
 
 	/* the session: terms of the donor's accept */
 	struct emp_rdma_secret secret;
@@ -165,7 +205,7 @@ struct emp_rdma {
 	enum emp_rdma_state state;
 	bool closing;
 	bool suspect;		/* pings are not answered */
-	struct emp_rdma_conn *conn;	/* takes requests; NULL: none */
+	struct emp_rdma_conn *conn;	/* control connection, in use; NULL: none */
 	struct emp_rdma_conn *dying;	/* broken, to be taken apart by ->mend */
 	struct list_head urgent;	/* reads that somebody waits for */
 	struct list_head others;
@@ -194,6 +234,7 @@ struct emp_rdma {
 };
 
 extern struct workqueue_struct *emp_rdma_wq;
+extern struct workqueue_struct *emp_rdma_comp_wq;
 
 /* emp_rdma_auth.c: docs/wire-donor.md, "Keys" */
 struct emp_rdma_transcript {
@@ -214,13 +255,19 @@ void emp_rdma_mac_join(const struct emp_rdma_secret *session, const struct annex
 		       u32 client_qpn, u8 mac[ANNEX_DONOR_JOIN_MAC]);
 
 /* emp_rdma_conn.c */
-struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_kind kind);
+struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_kind kind,
+					 struct emp_rdma_conn *control);
 void emp_rdma_conn_free(struct emp_rdma_conn *c);
 bool emp_rdma_conn_send(struct emp_rdma_conn *c, const void *msg, size_t len);
 int emp_rdma_ask(struct emp_rdma_conn *c, unsigned int type, void *msg, size_t len,
 		 unsigned int answer);
 void emp_rdma_conn_bye(struct emp_rdma_conn *c);
 void emp_rdma_conn_exit(void);
+
+/* emp_rdma_cq.c */
+int emp_rdma_cq_init(struct emp_rdma_conn *c, u32 n);
+void emp_rdma_cq_exit(struct emp_rdma_conn *c);
+void emp_rdma_poll(struct emp_tier *t, bool (*over)(void *arg), void *arg);
 
 /* emp_rdma_link.c: the words */
 void emp_rdma_hello(struct emp_rdma *rd, enum annex_donor_kind kind, u32 qpn,
@@ -239,6 +286,7 @@ int emp_rdma_data_init(struct emp_rdma *rd);
 void emp_rdma_data_exit(struct emp_rdma *rd);
 void emp_rdma_post(struct emp_rdma *rd);
 void emp_rdma_fail_waiting(struct emp_rdma *rd, int error);
+u32 emp_rdma_group(const struct emp_rdma_conn *control, u32 cpu);
 
 /* emp_rdma_mend.c */
 void emp_rdma_broke(struct emp_rdma_conn *c, const char *why);

@@ -77,6 +77,7 @@ static int emp_rdma_cm_event(struct rdma_cm_id *id, struct rdma_cm_event *ev)
 static bool emp_rdma_over(struct emp_rdma *rd, struct emp_rdma_conn *c)
 {
 	return READ_ONCE(c->removed) || READ_ONCE(c->broken) || READ_ONCE(rd->closing) ||
+	       (c->control && READ_ONCE(c->control->broken)) ||
 	       READ_ONCE(rd->state) == EMP_RDMA_LOST;
 }
 
@@ -362,7 +363,8 @@ static int emp_rdma_queues(struct emp_rdma_conn *c)
 		.sq_sig_type = IB_SIGNAL_REQ_WR,
 	};
 	u32 sge = min_t(u32, EMP_RDMA_SGE, dev->attrs.max_send_sge);
-	u32 extra = EMP_RDMA_SENDS + 1;		/* and one to drain with */
+	u32 recvs = c->control ? 0 : EMP_RDMA_RECVS;
+	u32 extra = (c->control ? 0 : EMP_RDMA_SENDS) + 1;	/* one to drain with */
 	int err;
 
 	if (dev->attrs.max_sge_rd)
@@ -376,28 +378,26 @@ static int emp_rdma_queues(struct emp_rdma_conn *c)
 		return -ENODEV;
 	c->depth = min_t(u32, c->depth, dev->attrs.max_qp_wr - extra);
 
-	c->pd = ib_alloc_pd(dev, 0);
+	if (c->control && c->control->id->device != dev)
+		return -ENODEV;
+	c->pd = c->control ? c->control->pd : ib_alloc_pd(dev, 0);
 	if (IS_ERR(c->pd)) {
 		err = PTR_ERR(c->pd);
 		c->pd = NULL;
 		return err;
 	}
 	/* Each that was posted must find its place when all are flushed. */
-	c->cq = ib_alloc_cq_any(dev, c, c->depth + extra + EMP_RDMA_RECVS + 1,
-				IB_POLL_UNBOUND_WORKQUEUE);
-	if (IS_ERR(c->cq)) {
-		err = PTR_ERR(c->cq);
-		c->cq = NULL;
+	err = emp_rdma_cq_init(c, c->depth + extra + recvs + 1);
+	if (err)
 		return err;
-	}
 	attr.send_cq = c->cq;
 	attr.recv_cq = c->cq;
 	attr.cap.max_send_wr = c->depth + extra;
-	attr.cap.max_recv_wr = EMP_RDMA_RECVS + 1;
+	attr.cap.max_recv_wr = recvs + 1;
 	attr.cap.max_send_sge = rd->max_sge;
 	attr.cap.max_recv_sge = 1;
 	err = rdma_create_qp(c->id, c->pd, &attr);
-	if (err)
+	if (err || c->control)
 		return err;
 	return emp_rdma_map_messages(c);
 }
@@ -415,7 +415,7 @@ static int emp_rdma_connect(struct emp_rdma_conn *c, enum annex_donor_kind kind)
 		.retry_count = EMP_RDMA_RETRIES,
 		.rnr_retry_count = EMP_RDMA_RETRIES,
 	};
-	u32 request;
+	u32 request = 0;
 	int err;
 
 	/* Not a word of the CM's while the port is down: see above. */
@@ -423,7 +423,8 @@ static int emp_rdma_connect(struct emp_rdma_conn *c, enum annex_donor_kind kind)
 		return -ENETDOWN;
 	emp_rdma_hello(rd, kind, c->id->qp->qp_num, &hello);
 	/* The answer to a RESUME comes as soon as the connection stands. */
-	request = emp_rdma_ask_begin(rd, ANNEX_DONOR_WELCOME);
+	if (kind != ANNEX_DONOR_JOIN)
+		request = emp_rdma_ask_begin(rd, ANNEX_DONOR_WELCOME);
 	emp_rdma_next_event(c);
 	err = rdma_connect(c->id, &param);
 	if (err)
@@ -433,7 +434,7 @@ static int emp_rdma_connect(struct emp_rdma_conn *c, enum annex_donor_kind kind)
 		return err;
 	c->connected = true;
 	err = emp_rdma_accepted(c, &hello);
-	if (err)
+	if (err || kind == ANNEX_DONOR_JOIN)
 		return err;
 	if (kind == ANNEX_DONOR_OPEN) {
 		annex_donor_head(&proof.head, ANNEX_DONOR_PROOF, sizeof(proof),
@@ -448,20 +449,29 @@ static int emp_rdma_connect(struct emp_rdma_conn *c, enum annex_donor_kind kind)
 /**
  * emp_rdma_conn_open - connect
  * @rd: session
- * @kind: OPEN or RESUME
+ * @kind: OPEN, RESUME or JOIN
+ * @control: of JOIN: the control connection, to which it will belong; else NULL
  *
- * Return: a connection over which the donor has welcomed us, or ERR_PTR.
+ * Return: a connection over which the donor has welcomed us, or a data connection
+ * that stands, or ERR_PTR.
  */
-struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_kind kind)
+struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_kind kind,
+					 struct emp_rdma_conn *control)
 {
-	struct emp_rdma_conn *c = kzalloc(sizeof(*c), GFP_KERNEL);
+	struct emp_rdma_conn *c;
 	int err;
+
+	c = kzalloc(struct_size(c, data, control ? 0 : rd->queues), GFP_KERNEL);
 
 	if (!c)
 		return ERR_PTR(-ENOMEM);
 	c->rd = rd;
+	c->control = control;
+	c->index = control ? EMP_RDMA_OTHERS + control->nr_data : EMP_RDMA_CONTROL;
+	c->stats = &rd->stats[c->index];
 	INIT_LIST_HEAD(&c->grave);
-	rd->reason = 0;
+	if (!control)
+		rd->reason = 0;
 	c->id = rdma_create_id(rd->net, emp_rdma_cm_event, c, RDMA_PS_TCP, IB_QPT_RC);
 	if (IS_ERR(c->id)) {
 		err = PTR_ERR(c->id);
@@ -513,13 +523,17 @@ void emp_rdma_conn_exit(void)
 
 /**
  * emp_rdma_conn_free - take a connection apart; its requests end, flushed
- * @c: no new request is posted on it: ->broken, or it was never in use
+ * @c: no new request is posted on it: ->broken, or it was never in use. With a
+ *	control connection its data connections go
  */
 void emp_rdma_conn_free(struct emp_rdma_conn *c)
 {
 	struct emp_rdma *rd = c->rd;
 	unsigned long flags;
+	u32 i;
 
+	for (i = 0; i < c->nr_data; i++)
+		emp_rdma_conn_free(c->data[i]);	/* these have none */
 	spin_lock_irqsave(&rd->lock, flags);
 	c->broken = true;
 	spin_unlock_irqrestore(&rd->lock, flags);
@@ -529,9 +543,8 @@ void emp_rdma_conn_free(struct emp_rdma_conn *c)
 		rdma_destroy_qp(c->id);
 		emp_rdma_unmap_messages(c);
 	}
-	if (c->cq)
-		ib_free_cq(c->cq);
-	if (c->pd)
+	emp_rdma_cq_exit(c);
+	if (c->pd && !c->control)
 		ib_dealloc_pd(c->pd);
 	WARN_ON_ONCE(c->posted);
 

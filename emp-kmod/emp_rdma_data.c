@@ -3,8 +3,9 @@
  * Requests: each is one work request, READ or WRITE, of as many pieces as the
  * device takes, within one slab of the donor's.
  *
- * Reads that somebody waits for go first, and a quarter of the queue is theirs.
- * What the queue has no room for waits in a list: there is one request for each
+ * Reads that somebody waits for go first: over the connection of the CPU that
+ * waits, or another of theirs that has room; if they have none of their own, a
+ * quarter of the queue is theirs. What has no room waits in a list: there is one request for each
  * fault that waits, and what is read ahead or written back is bounded by emp.ko
  * (queue_depth), so the lists are.
  */
@@ -68,6 +69,7 @@ static void emp_rdma_done(struct ib_cq *cq, struct ib_wc *wc)
 		emp_rdma_broke(c, ib_wc_status_msg(wc->status));
 	spin_lock_irqsave(&rd->lock, flags);
 	c->posted--;
+	c->stats->completions++;
 	list_del_init(&req->list);
 	switch (wc->status) {
 	case IB_WC_SUCCESS:
@@ -122,17 +124,65 @@ static int emp_rdma_post_req(struct emp_rdma_conn *c, struct emp_rdma_req *req)
 	return err;
 }
 
-/* The next that may go to the device. */
-static struct emp_rdma_req *emp_rdma_next(struct emp_rdma *rd, const struct emp_rdma_conn *c)
+/**
+ * emp_rdma_group - whose connection, of those for reads that are waited for
+ * @control: has such connections; rd->lock is held
+ * @cpu: that waits
+ */
+u32 emp_rdma_group(const struct emp_rdma_conn *control, u32 cpu)
 {
+	u32 n = control->nr_data - 1;
+
+	/* CPUs with numbers next to each other; one can be beyond those online */
+	return min((u32)((u64)cpu * n / num_online_cpus()), n - 1);
+}
+
+/* Where there is room for a read that somebody on @cpu waits for. */
+static struct emp_rdma_conn *emp_rdma_urgent(struct emp_rdma_conn *control, u32 cpu)
+{
+	u32 i, at, n = control->nr_data > 1 ? control->nr_data - 1 : 0;
+
+	if (!n)
+		return control->posted < control->depth ? control : NULL;
+	at = emp_rdma_group(control, cpu);
+	for (i = 0; i < n; i++, at++) {
+		struct emp_rdma_conn *c = control->data[1 + at % n];
+
+		if (c->posted < c->depth)
+			return c;
+	}
+	return NULL;
+}
+
+/* Where there is room for another one that nobody waits for. */
+static struct emp_rdma_conn *emp_rdma_others(struct emp_rdma_conn *control)
+{
+	struct emp_rdma_conn *c = control->nr_data ? control->data[0] : control;
+
+	return c->posted < c->depth - (c == control ? c->depth / 4 : 0) ? c : NULL;
+}
+
+/* The next that may go to the device, and over which connection. */
+static struct emp_rdma_req *emp_rdma_next(struct emp_rdma *rd, struct emp_rdma_conn **c)
+{
+	struct emp_rdma_req *req;
+
 	lockdep_assert_held(&rd->lock);
-	if (c->posted >= c->depth)
+	if (rd->state != EMP_RDMA_ACTIVE || !rd->conn)
 		return NULL;
-	if (!list_empty(&rd->urgent))
-		return list_first_entry(&rd->urgent, struct emp_rdma_req, list);
-	if (c->posted >= c->depth - c->depth / 4)
-		return NULL;
-	return list_first_entry_or_null(&rd->others, struct emp_rdma_req, list);
+	req = list_first_entry_or_null(&rd->urgent, struct emp_rdma_req, list);
+	if (req) {
+		*c = emp_rdma_urgent(rd->conn, req->cpu);
+		if (*c)
+			return req;
+	}
+	req = list_first_entry_or_null(&rd->others, struct emp_rdma_req, list);
+	if (req) {
+		*c = emp_rdma_others(rd->conn);
+		if (*c)
+			return req;
+	}
+	return NULL;
 }
 
 /** emp_rdma_post - give the device what waits, as far as its queue has room; any context */
@@ -145,17 +195,18 @@ void emp_rdma_post(struct emp_rdma *rd)
 
 	do {
 		spin_lock_irqsave(&rd->lock, flags);
-		c = rd->state == EMP_RDMA_ACTIVE ? rd->conn : NULL;
-		req = c ? emp_rdma_next(rd, c) : NULL;
+		req = emp_rdma_next(rd, &c);
 		err = 0;
 		if (req) {
 			list_move_tail(&req->list, &rd->posted);
 			req->tries++;
 			err = emp_rdma_post_req(c, req);
-			if (err)
+			if (err) {
 				list_del_init(&req->list);
-			else
+			} else {
 				c->posted++;
+				c->stats->requests++;
+			}
 		}
 		spin_unlock_irqrestore(&rd->lock, flags);
 		if (err)
@@ -226,6 +277,8 @@ static void emp_rdma_io_submit(struct emp_io *io)
 
 	io->bio.bi_private = (void *)(unsigned long)io->bio.bi_iter.bi_size;
 	req->expires = jiffies + msecs_to_jiffies(READ_ONCE(t->deadline_ms)) + 1;
+	req->cpu = raw_smp_processor_id();
+	io->task = NULL;	/* the same task may find its end, polling, but not here */
 	/* Once it is in a list it can end, and with the last one the tier. */
 	atomic_inc(&t->inflight);
 	spin_lock_irqsave(&rd->lock, flags);
@@ -273,16 +326,58 @@ static const char *emp_rdma_link(struct emp_tier *t)
 	return "lost";
 }
 
+static ssize_t emp_rdma_connection(struct emp_rdma *rd, u32 index, char *buf, int at)
+{
+	const struct emp_rdma_stats *s = &rd->stats[index];
+	const struct emp_rdma_conn *c = NULL;
+	unsigned long flags;
+	u64 requests, completions, breaks;
+	char name[16];
+	u32 posted;
+
+	spin_lock_irqsave(&rd->lock, flags);
+	if (rd->conn && index == EMP_RDMA_CONTROL)
+		c = rd->conn;
+	else if (rd->conn && index <= rd->conn->nr_data)
+		c = rd->conn->data[index - EMP_RDMA_OTHERS];
+	posted = c ? c->posted : 0;
+	requests = s->requests;
+	completions = s->completions;
+	breaks = s->breaks;
+	spin_unlock_irqrestore(&rd->lock, flags);
+	if (index < EMP_RDMA_URGENT)
+		strscpy(name, index == EMP_RDMA_CONTROL ? "control" : "others", sizeof(name));
+	else
+		snprintf(name, sizeof(name), "urgent%u", index - EMP_RDMA_URGENT);
+	return sysfs_emit_at(buf, at, "%s %s %u %llu %llu %llu %llu %llu\n", name, c ? "up" : "-",
+			     posted, requests, completions,
+			     (u64)atomic64_read(&s->interrupts),
+			     (u64)atomic64_read(&s->polled), breaks);
+}
+
+static ssize_t emp_rdma_connections(struct emp_tier *t, char *buf)
+{
+	struct emp_rdma *rd = t->priv;
+	ssize_t at = 0;
+	u32 i;
+
+	for (i = 0; i <= rd->queues; i++)
+		at += emp_rdma_connection(rd, i, buf, at);
+	return at;
+}
+
 const struct emp_tier_ops emp_rdma_ops = {
 	.name		= "rdma",
 	.remote		= true,
 	.io_alloc	= emp_rdma_io_alloc,
 	.io_add		= emp_rdma_io_add,
 	.io_submit	= emp_rdma_io_submit,
+	.poll		= emp_rdma_poll,
 	.io_free	= emp_rdma_io_free,
 	.zero		= emp_rdma_zero,
 	.close		= emp_rdma_close,
 	.link		= emp_rdma_link,
+	.connections	= emp_rdma_connections,
 };
 
 /** emp_rdma_data_init - the pool of requests; max_sge is known by then */

@@ -22,7 +22,8 @@ void emp_rdma_hello(struct emp_rdma *rd, enum annex_donor_kind kind, u32 qpn,
 	h->size = sizeof(*h);
 	h->flags = cpu_to_le32(rd->noauth ? ANNEX_DONOR_F_NOAUTH : 0);
 	if (kind == ANNEX_DONOR_OPEN) {
-		h->features = cpu_to_le32(ANNEX_DONOR_FEAT_RESUME);
+		h->features = cpu_to_le32(ANNEX_DONOR_FEAT_RESUME |
+					  (rd->queues ? ANNEX_DONOR_FEAT_JOIN : 0));
 		h->id = cpu_to_le64(rd->noauth ? 0 : emp_rdma_key_id(&rd->key));
 		get_random_bytes(h->nonce, sizeof(h->nonce));
 		return;

@@ -10,6 +10,37 @@
 #include "emp_rdma.h"
 
 struct workqueue_struct *emp_rdma_wq;
+struct workqueue_struct *emp_rdma_comp_wq;	/* emp_rdma_wq's items wait for these */
+
+static int emp_rdma_queues_set(const char *val, const struct kernel_param *kp)
+{
+	int n, err = kstrtoint(val, 0, &n);
+
+	if (err)
+		return err;
+	if (n < -1 || n > EMP_RDMA_QUEUES)
+		return -EINVAL;
+	WRITE_ONCE(*(int *)kp->arg, n);
+	return 0;
+}
+
+static const struct kernel_param_ops emp_rdma_queues_ops = {
+	.set	= emp_rdma_queues_set,
+	.get	= param_get_int,
+};
+
+static int emp_rdma_queues = -1;
+module_param_cb(queues, &emp_rdma_queues_ops, &emp_rdma_queues, 0644);
+__MODULE_PARM_TYPE(queues, "int");
+MODULE_PARM_DESC(queues, "data connections of new tiers, 0..33: one for read-ahead and writes, all others for reads that are waited for; -1: by number of CPUs (default)");
+
+/* One for every four CPUs, and that of what nobody waits for. */
+static u32 emp_rdma_queues_wanted(void)
+{
+	int n = READ_ONCE(emp_rdma_queues);
+
+	return n >= 0 ? n : min(DIV_ROUND_UP(num_online_cpus(), 4), 8u) + 1;
+}
 
 static void emp_rdma_address(struct emp_rdma *rd, const struct emp_donor *d)
 {
@@ -41,6 +72,7 @@ static void emp_rdma_free(struct emp_rdma *rd)
 	free_page((unsigned long)rd->answer);
 	xa_destroy(&rd->by_id);
 	kvfree(rd->grant);
+	kfree(rd->stats);
 	put_net(rd->net);
 	kfree_sensitive(rd);
 }
@@ -57,6 +89,8 @@ static struct emp_rdma *emp_rdma_new(struct emp_tier *t, const struct emp_donor 
 	rd->tier = t;
 	rd->net = get_net(current->nsproxy->net_ns);
 	rd->noauth = d->flags & EMP_DONOR_NOAUTH;
+	rd->queues = emp_rdma_queues_wanted();
+	rd->stats = kcalloc(rd->queues + 1, sizeof(*rd->stats), GFP_KERNEL_ACCOUNT);
 	memcpy(rd->key.bytes, d->key, d->key_len);
 	rd->key.len = rd->noauth ? 32 : d->key_len;
 	emp_rdma_address(rd, d);
@@ -76,7 +110,7 @@ static struct emp_rdma *emp_rdma_new(struct emp_tier *t, const struct emp_donor 
 		if (!rd->recv_buf[i])
 			break;
 	}
-	if (rd->answer && rd->send_buf && i == EMP_RDMA_RECVS)
+	if (rd->stats && rd->answer && rd->send_buf && i == EMP_RDMA_RECVS)
 		return rd;
 	emp_rdma_free(rd);
 	return NULL;
@@ -106,7 +140,7 @@ static int emp_rdma_open(struct emp_tier *t, const struct emp_donor *d)
 
 	if (!rd)
 		return -ENOMEM;
-	c = emp_rdma_conn_open(rd, ANNEX_DONOR_OPEN);
+	c = emp_rdma_conn_open(rd, ANNEX_DONOR_OPEN, NULL);
 	if (IS_ERR(c)) {
 		err = PTR_ERR(c);
 		goto free;
@@ -120,6 +154,7 @@ static int emp_rdma_open(struct emp_tier *t, const struct emp_donor *d)
 	if (!emp_rdma_begin(rd, c))
 		goto bye;
 	queue_delayed_work(emp_rdma_wq, &rd->tick, 0);
+	queue_delayed_work(emp_rdma_wq, &rd->mend, 0);	/* data connections */
 	return 0;
 bye:
 	emp_rdma_conn_bye(c);
@@ -168,14 +203,21 @@ static const struct emp_tier_kind emp_rdma_kind = {
 
 static int __init emp_rdma_init(void)
 {
-	int err;
+	int err = -ENOMEM;
 
 	emp_rdma_wq = alloc_workqueue("emp_rdma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!emp_rdma_wq)
-		return -ENOMEM;
+		return err;
+	emp_rdma_comp_wq = alloc_workqueue("emp_rdma_comp",
+					   WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	if (!emp_rdma_comp_wq)
+		goto destroy;
 	err = emp_kind_register(&emp_rdma_kind);
-	if (err)
-		destroy_workqueue(emp_rdma_wq);
+	if (!err)
+		return 0;
+	destroy_workqueue(emp_rdma_comp_wq);
+destroy:
+	destroy_workqueue(emp_rdma_wq);
 	return err;
 }
 
@@ -183,6 +225,7 @@ static void __exit emp_rdma_exit(void)
 {
 	emp_kind_unregister(&emp_rdma_kind);
 	emp_rdma_conn_exit();
+	destroy_workqueue(emp_rdma_comp_wq);
 	destroy_workqueue(emp_rdma_wq);
 }
 

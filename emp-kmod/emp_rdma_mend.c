@@ -8,6 +8,7 @@
 
 #define EMP_RDMA_BACKOFF_MIN	20	/* ms before a second try */
 #define EMP_RDMA_BACKOFF_MAX	1000
+#define EMP_RDMA_JOIN_TRIES	8	/* to make one data connection, unless it is refused */
 #define EMP_RDMA_MISSED		3	/* heartbeats without an answer that make a donor suspect */
 /*
  * Nobody listens there, so often in a row and for so long: the donor's process
@@ -16,9 +17,23 @@
 #define EMP_RDMA_UNLISTENED	3
 #define EMP_RDMA_UNLISTENED_MS	1000
 
+/* Nothing goes over the connections in use any more. */
+static void emp_rdma_retire(struct emp_rdma *rd)
+{
+	struct emp_rdma_conn *control = rd->conn;
+	u32 i;
+
+	lockdep_assert_held(&rd->lock);
+	control->broken = true;
+	for (i = 0; i < control->nr_data; i++)
+		control->data[i]->broken = true;
+	rd->dying = control;
+	rd->conn = NULL;
+}
+
 /**
  * emp_rdma_broke - nothing goes over @c any more; any context
- * @c: connection
+ * @c: connection; if it is in use, all others end with it
  * @why: for the log
  */
 void emp_rdma_broke(struct emp_rdma_conn *c, const char *why)
@@ -29,10 +44,10 @@ void emp_rdma_broke(struct emp_rdma_conn *c, const char *why)
 
 	spin_lock_irqsave(&rd->lock, flags);
 	c->broken = true;
-	if (rd->conn == c) {
+	if (rd->conn && (rd->conn == c || (c->joined && rd->conn == c->control))) {
 		ours = true;
-		rd->conn = NULL;
-		rd->dying = c;
+		emp_rdma_retire(rd);
+		c->stats->breaks++;
 		rd->state = EMP_RDMA_BROKEN;
 		rd->broken_since = jiffies;
 		rd->backoff_ms = EMP_RDMA_BACKOFF_MIN;
@@ -60,11 +75,8 @@ void emp_rdma_lost(struct emp_rdma *rd, const char *why)
 	spin_lock_irqsave(&rd->lock, flags);
 	was = rd->state;
 	rd->state = EMP_RDMA_LOST;
-	if (rd->conn) {
-		rd->conn->broken = true;
-		rd->dying = rd->conn;
-		rd->conn = NULL;
-	}
+	if (rd->conn)
+		emp_rdma_retire(rd);
 	spin_unlock_irqrestore(&rd->lock, flags);
 	wake_up(&rd->wait);
 	if (was == EMP_RDMA_LOST || was == EMP_RDMA_OPENING)
@@ -141,7 +153,7 @@ static void emp_rdma_resume(struct emp_rdma *rd)
 		emp_rdma_lost(rd, "it does not keep memory without a connection");
 		return;
 	}
-	c = emp_rdma_conn_open(rd, ANNEX_DONOR_RESUME);
+	c = emp_rdma_conn_open(rd, ANNEX_DONOR_RESUME, NULL);
 	err = PTR_ERR_OR_ZERO(c);
 	if (!err) {
 		err = emp_rdma_list(c);
@@ -158,7 +170,76 @@ static void emp_rdma_resume(struct emp_rdma *rd)
 	emp_rdma_try_later(rd, err);
 }
 
-/** emp_rdma_mend_work - take the broken connection apart, and make another one */
+/* The control connection, if it wants another data connection. */
+static struct emp_rdma_conn *emp_rdma_wants(struct emp_rdma *rd)
+{
+	struct emp_rdma_conn *control;
+	unsigned long flags;
+
+	spin_lock_irqsave(&rd->lock, flags);
+	control = rd->state == EMP_RDMA_ACTIVE && !rd->closing ? rd->conn : NULL;
+	if (control && (control->no_more || control->nr_data == rd->queues ||
+			!(rd->features & ANNEX_DONOR_FEAT_JOIN)))
+		control = NULL;
+	spin_unlock_irqrestore(&rd->lock, flags);
+	return control;
+}
+
+/* @c is in use from now on. False: it broke meanwhile, or all did. */
+static bool emp_rdma_joined(struct emp_rdma *rd, struct emp_rdma_conn *c)
+{
+	struct emp_rdma_conn *control = c->control;
+	unsigned long flags;
+	bool done;
+
+	spin_lock_irqsave(&rd->lock, flags);
+	done = rd->conn == control && !c->broken && !c->removed;
+	if (done) {
+		control->data[control->nr_data++] = c;
+		c->joined = true;
+	}
+	spin_unlock_irqrestore(&rd->lock, flags);
+	return done;
+}
+
+/* One could not be made: is there use in trying again? */
+static void emp_rdma_not_joined(struct emp_rdma *rd, struct emp_rdma_conn *control, int err)
+{
+	bool refused = err == -EAGAIN || err == -EPROTONOSUPPORT || err == -EPROTO ||
+		       err == -EKEYREJECTED || err == -ENODEV;
+
+	if (READ_ONCE(control->broken))
+		return;		/* we are called again */
+	if (refused || ++control->join_tries == EMP_RDMA_JOIN_TRIES) {
+		control->no_more = true;
+		pr_notice_ratelimited("emp: donor %s: %u data connections instead of %u (%d)\n",
+				      rd->tier->device, control->nr_data, rd->queues, err);
+		return;
+	}
+	queue_delayed_work(emp_rdma_wq, &rd->mend, msecs_to_jiffies(EMP_RDMA_BACKOFF_MAX));
+}
+
+/* Data connections, as long as they can be had. The session does without. */
+static void emp_rdma_join(struct emp_rdma *rd)
+{
+	struct emp_rdma_conn *control, *c;
+
+	while ((control = emp_rdma_wants(rd))) {
+		c = emp_rdma_conn_open(rd, ANNEX_DONOR_JOIN, control);
+		if (!IS_ERR(c) && !emp_rdma_joined(rd, c)) {
+			emp_rdma_conn_free(c);
+			c = ERR_PTR(-ECONNRESET);
+		}
+		if (IS_ERR(c)) {
+			emp_rdma_not_joined(rd, control, PTR_ERR(c));
+			return;
+		}
+		control->join_tries = 0;
+		emp_rdma_post(rd);	/* there is more room */
+	}
+}
+
+/** emp_rdma_mend_work - take broken connections apart, and make new ones */
 void emp_rdma_mend_work(struct work_struct *work)
 {
 	struct emp_rdma *rd = container_of(work, struct emp_rdma, mend.work);
@@ -173,6 +254,7 @@ void emp_rdma_mend_work(struct work_struct *work)
 	if (dying)
 		emp_rdma_conn_free(dying);
 	emp_rdma_resume(rd);
+	emp_rdma_join(rd);
 	memalloc_noio_restore(noio);
 }
 

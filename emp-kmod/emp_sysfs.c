@@ -481,10 +481,17 @@ static ssize_t queue_depth_store(struct emp_tier *t, const char *buf, size_t len
 static struct emp_tier_attr emp_tier_attr_queue_depth =
 	__ATTR(queue_depth, 0644, queue_depth_show, queue_depth_store);
 
+static ssize_t connections_show(struct emp_tier *t, char *buf)
+{
+	return t->ops->connections ? t->ops->connections(t, buf) : sysfs_emit(buf, "-\n");
+}
+static struct emp_tier_attr emp_tier_attr_connections =
+	__ATTR(connections, 0444, connections_show, NULL);
+
 static struct attribute *emp_tier_attrs[] = {
 	&emp_tier_attr_type.attr, &emp_tier_attr_device.attr, &emp_tier_attr_base.attr,
 	&emp_tier_attr_bytes.attr, &emp_tier_attr_used.attr, &emp_tier_attr_state.attr,
-	&emp_tier_attr_link.attr,
+	&emp_tier_attr_link.attr, &emp_tier_attr_connections.attr,
 	&emp_tier_attr_deadline_ms.attr, &emp_tier_attr_queue_depth.attr,
 	&emp_tier_attr_inflight.attr, &emp_tier_attr_reads.attr, &emp_tier_attr_read_bytes.attr,
 	&emp_tier_attr_writes.attr, &emp_tier_attr_write_bytes.attr,

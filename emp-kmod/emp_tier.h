@@ -38,11 +38,14 @@ struct emp_io;
  *	@gfp that may sleep it does not fail
  * @io_add: add @len bytes of @folio from @off; false if there is no room
  * @io_submit: begin; io->done runs when it ended, perhaps before this returns
+ * @poll: somebody is about to sleep until @over(@arg): look for ends of reads that
+ *	are waited for, as long as that pays, without sleeping; may be NULL
  * @io_free: a request that ended, or was never submitted
  * @discard: the bytes are no longer needed; a hint, may sleep; may be NULL
  * @zero: write zeros, may sleep
  * @close: release everything; no request is under way
  * @link: how it is with the other side, in a word; may be NULL
+ * @connections: sysfs: the connections, one a line; may be NULL
  */
 struct emp_tier_ops {
 	const char *name;
@@ -50,11 +53,13 @@ struct emp_tier_ops {
 	struct emp_io *(*io_alloc)(struct emp_tier *t, bool write, u64 pos, u32 vecs, gfp_t gfp);
 	bool (*io_add)(struct emp_io *io, struct folio *folio, size_t off, size_t len);
 	void (*io_submit)(struct emp_io *io);
+	void (*poll)(struct emp_tier *t, bool (*over)(void *arg), void *arg);
 	void (*io_free)(struct emp_io *io);
 	int (*discard)(struct emp_tier *t, u64 pos, u64 len);
 	int (*zero)(struct emp_tier *t, u64 pos, u64 len);
 	void (*close)(struct emp_tier *t);
 	const char *(*link)(struct emp_tier *t);
+	ssize_t (*connections)(struct emp_tier *t, char *buf);
 };
 
 /* Per CPU. [0]: reads, [1]: writes. */

@@ -8,6 +8,8 @@
  *	grants: rkey, addr, size, id, count, pad
  *	message: type, longer, status
  *	memory: flip (one bit of each granted slab, ten times a second)
+ *	connection: cut-first, cut-last (that data connection of those that there
+ *		are, each time that the file /tmp/donor.cut is made)
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -153,4 +155,23 @@ int __wrap_donor_net_expose(struct donor_session *s, struct donor_slab *slab, ui
 		flipped[nr++] = (struct flip){ slab->memory, bytes };
 	}
 	return __real_donor_net_expose(s, slab, bytes, iova);
+}
+
+/* --- a data connection that ends by itself ------------------------------------- */
+
+bool __wrap_donor_net_more(struct donor_net *net, uint64_t now)
+{
+	bool last = lie("cut-last");
+	struct donor_conn *cut = NULL;
+
+	if ((last || lie("cut-first")) && !unlink("/tmp/donor.cut")) {
+		/* the newest ones come first */
+		for (struct donor_conn *c = net->conns; c && !(cut && last); c = c->next) {
+			if (!c->control && !c->closed)
+				cut = c;
+		}
+	}
+	if (cut)
+		donor_conn_close(cut);
+	return __real_donor_net_more(net, now);
 }

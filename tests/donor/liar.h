@@ -22,5 +22,7 @@ int __real_donor_net_expose(struct donor_session *s, struct donor_slab *slab, ui
 			    uint64_t iova);
 int __wrap_donor_net_expose(struct donor_session *s, struct donor_slab *slab, uint64_t bytes,
 			    uint64_t iova);
+bool __real_donor_net_more(struct donor_net *net, uint64_t now);
+bool __wrap_donor_net_more(struct donor_net *net, uint64_t now);
 
 #endif
