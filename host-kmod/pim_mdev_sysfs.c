@@ -102,7 +102,7 @@ static ssize_t pin_mib_store(struct device *dev, struct device_attribute *attr, 
 		return -EINVAL;
 	mutex_lock(&vm->core.lock);
 	WRITE_ONCE(vm->pin_mib, mib);
-	vpci_pin_set_limit(&vm->core, pim_vm_pin_pages(mib));
+	vpci_pin_set_limit(&vm->core.pins, pim_vm_pin_pages(mib));
 	mutex_unlock(&vm->core.lock);
 	return count;
 }

@@ -46,7 +46,6 @@ struct vm_area_struct;
 
 #define VPCI_QUEUES_MAX		65	/* 1 + 65 vectors fit the page of the MSI-X table */
 #define VPCI_CONFIG_MAX		256	/* bytes of device configuration */
-#define VPCI_PIN_BATCH		64	/* pages that are pinned at once; a chunk of them */
 
 /* BAR 0: 64 bits, memory. */
 #define VPCI_BAR_BYTES		0x80000
@@ -181,23 +180,24 @@ struct vpci_irq {
 
 /* The machine's memory that is pinned; vpci_pin.c has the rules. */
 struct vpci_pins {
-	u64 limit;		/* pages; 0: none. dev->lock */
-	struct mutex lock;	/* up to batch */
+	u64 limit;		/* pages; 0: none. May change any time */
+	struct mutex lock;	/* up to clock */
 	u64 ceiling;		/* pages that VFIO did not refuse, once it refused */
 	u64 pinned;		/* pages, with those that are about to be */
 	u64 refusal;		/* until when VFIO is not asked */
+	u64 full;		/* pages that found no room */
 	struct list_head clock;	/* of chunks */
-	struct page *batch[VPCI_PIN_BATCH];
 	struct rw_semaphore sem;	/* pages of chunks */
 	struct xarray chunks;
 
-	spinlock_t gate;	/* up to taken */
+	spinlock_t gate;	/* up to asked */
 	u64 unmapped;		/* when the VMM last took memory back */
 	u64 pause;		/* until when nothing is pinned, because of that */
-	u32 pauses;		/* how many there were */
-	u64 take_first;		/* addresses that it wants */
+	u32 pauses;		/* how long the next one is */
+	u32 rounds;		/* times in a row that it did not get it */
+	u64 take_first;		/* addresses to be unpinned */
 	u64 take_last;
-	u64 asked;		/* how often it has */
+	u64 asked;		/* how often that was wanted */
 	u64 taken;		/* what of that is done; the work's */
 	struct work_struct work;
 	wait_queue_head_t wait;	/* taken */
@@ -296,11 +296,14 @@ void vpci_bell_close(struct vpci_queue *q);
 void vpci_pin_init(struct vpci_pins *pins);
 void vpci_pin_exit(struct vpci_pins *pins);
 
-/** vpci_pin_set_limit - keep up to @pages pinned from now on; under dev->lock */
-void vpci_pin_set_limit(struct vpci_dev *dev, u64 pages);
+/** vpci_pin_set_limit - keep up to @pages pinned from now on; what is too much goes soon */
+void vpci_pin_set_limit(struct vpci_pins *pins, u64 pages);
 
-/** vpci_pin_drop - keep nothing; while the device is open */
-void vpci_pin_drop(struct vpci_dev *dev);
+/** vpci_pin_drop - what is pinned goes soon */
+void vpci_pin_drop(struct vpci_pins *pins);
+
+/** vpci_pin_close - there are no queues any more: nothing is pinned; not under dev->lock */
+void vpci_pin_close(struct vpci_dev *dev);
 
 /** vpci_pin_unmap - the VMM takes memory back: VFIO's call */
 void vpci_pin_unmap(struct vfio_device *vdev, u64 addr, u64 bytes);

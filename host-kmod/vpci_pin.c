@@ -5,26 +5,31 @@
  * vfio_dma_rw() looks for the mapping and enters the VMM's address space each time.
  * What cannot be pinned, or is not to be, goes that way as before.
  *
- * Pages are in chunks of 64, which are found by address, and which a clock goes
- * round: one that nobody used since it came by last may go when the limit is reached.
+ * Pages are in chunks of 2 MiB, found by address; what is pinned of a chunk is one
+ * run of pages, gaps are filled: a call of VFIO's unpins it. When the limit is reached,
+ * a slow clock goes round: a chunk that nobody used since it came by last gives way.
  * If there is none, nothing more is pinned: who goes through more memory than the
- * limit, again and again, is to find some of it.
+ * limit, again and again, is to find a part of it, not to have all of it unpinned
+ * right before it is needed.
  *
- * Locks, outermost first; both are inside of dev->lock:
+ * Locks, outermost first; not within dev->lock:
  *   pins->lock (mutex)		chunks and pages come and go; VFIO is called within it
- *   pins->sem (rwsem)		a copy reads; who removes a page from its chunk, or puts
- *				one there, writes. Held for moments, never around VFIO
- *   pins->gate (spin)		what VFIO wants back
+ *   pins->sem (rwsem)		a copy reads; who changes which pages there are, writes. Held
+ *				for moments, never around VFIO
+ *   pins->gate (spin)		what is to be unpinned
  *
  * VFIO takes memory back by vpci_pin_unmap(), under its list's lock, and must have
  * it when that returns: it asks ten times, and then it is a BUG(). So
  *  - nothing is pinned for a while afterwards, longer each time: not the same
  *    memory again while VFIO looks whether it has it. Who pins says so first and
  *    looks at that pause then; who takes back does it the other way round;
- *  - not the caller unpins but a work item, and the wait for it ends. Unpinning takes
- *    the lock of VFIO's mappings; who has that may want the list's, which the caller
- *    has (two threads of a VMM that unmap are enough for that).
+ *  - not the caller unpins but a work item, and the wait for it ends when there is no
+ *    progress. Unpinning takes the lock of VFIO's mappings; another thread that
+ *    unmaps, or opens a device, may have that and want the list's, which the caller has.
+ *    It gets it, and the work goes on. A VMM whose threads do that all the time,
+ *    with much memory pinned, can still hang itself: docs/virtio-pim.md.
  */
+#include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/iommu.h>
 #include <linux/jiffies.h>
@@ -35,12 +40,17 @@
 
 #include "vpci.h"
 
-#define VPCI_PIN_LOOKS		8	/* that the clock makes for one that wants to pin */
+/* Pages of a chunk: what VFIO takes in one call, and a page of pointers. */
+#define VPCI_PIN_BATCH		VFIO_PIN_PAGES_MAX_ENTRIES
+
+#define VPCI_PIN_STEP		64	/* pages that are pinned at once, beside gaps */
+#define VPCI_PIN_CLOCK		1024	/* pages that found no room, for a step of the clock */
 #define VPCI_PIN_PAUSE_MS	10	/* the first; the next one is twice as long */
 #define VPCI_PIN_PAUSES		16	/* different ones, of up to 5 minutes */
 #define VPCI_PIN_FORGIVE	(600 * HZ)	/* then it is the first again */
 #define VPCI_PIN_REFUSED	HZ	/* VFIO is not asked again */
-#define VPCI_PIN_TAKE		(2 * HZ)	/* VFIO's thread waits for its memory */
+#define VPCI_PIN_STUCK		(2 * HZ)	/* nothing was unpinned */
+#define VPCI_PIN_ROUNDS		9	/* that VFIO may ask in vain */
 
 /* Pages that follow one another. */
 struct vpci_chunk {
@@ -48,13 +58,13 @@ struct vpci_chunk {
 	unsigned long index;
 	bool used;			/* since the clock came by */
 	int prot;			/* that all of them are pinned with */
-	u64 pinned;			/* a bit for each that is */
-	struct page *page[VPCI_PIN_BATCH];
+	u32 first;			/* what is pinned, and */
+	u32 nr;				/* how many */
+	struct page **page;		/* VPCI_PIN_BATCH */
 };
 
 static unsigned long vpci_chunk_index(u64 addr)
 {
-	BUILD_BUG_ON(VPCI_PIN_BATCH != BITS_PER_TYPE(u64));
 	return (addr >> PAGE_SHIFT) / VPCI_PIN_BATCH;
 }
 
@@ -68,16 +78,9 @@ static u64 vpci_chunk_addr(const struct vpci_chunk *chunk, u32 slot)
 	return ((u64)chunk->index * VPCI_PIN_BATCH + slot) << PAGE_SHIFT;
 }
 
-/* Of bits from @slot on: how many follow one another. */
-static u32 vpci_chunk_run(u64 bits, u32 slot)
+static bool vpci_chunk_has(const struct vpci_chunk *chunk, u32 slot)
 {
-	bits = ~(bits >> slot);
-	return bits ? min_t(u32, __ffs64(bits), VPCI_PIN_BATCH - slot) : VPCI_PIN_BATCH - slot;
-}
-
-static u64 vpci_chunk_bits(u32 slot, u32 n)
-{
-	return GENMASK_ULL(slot + n - 1, slot);
+	return slot >= chunk->first && slot - chunk->first < chunk->nr;
 }
 
 /* --- a copy ------------------------------------------------------------------------- */
@@ -93,7 +96,7 @@ static bool vpci_pin_hit(struct vpci_pins *pins, u64 addr, void *buf, size_t byt
 
 	down_read(&pins->sem);
 	chunk = xa_load(&pins->chunks, vpci_chunk_index(addr));
-	if (chunk && chunk->prot & prot && chunk->pinned & BIT_ULL(vpci_chunk_slot(addr)))
+	if (chunk && chunk->prot & prot && vpci_chunk_has(chunk, vpci_chunk_slot(addr)))
 		page = chunk->page[vpci_chunk_slot(addr)];
 	if (page) {
 		if (!READ_ONCE(chunk->used))
@@ -112,40 +115,42 @@ static bool vpci_pin_hit(struct vpci_pins *pins, u64 addr, void *buf, size_t byt
 
 /* --- pinning and unpinning; under pins->lock ---------------------------------------- */
 
+static void vpci_chunk_free(struct vpci_chunk *chunk)
+{
+	free_page((unsigned long)chunk->page);
+	kfree(chunk);
+}
+
 /* All of its pages, and the chunk. */
 static void vpci_chunk_drop(struct vpci_dev *dev, struct vpci_chunk *chunk)
 {
 	struct vpci_pins *pins = &dev->pins;
-	u64 rest = chunk->pinned;
 
 	lockdep_assert_held(&pins->lock);
 	down_write(&pins->sem);
 	xa_erase(&pins->chunks, chunk->index);
 	up_write(&pins->sem);
 	list_del(&chunk->clock);
-	while (rest) {
-		u32 slot = __ffs64(rest), n = vpci_chunk_run(rest, slot);
-
-		vfio_unpin_pages(&dev->vdev, vpci_chunk_addr(chunk, slot), n);
-		rest &= ~vpci_chunk_bits(slot, n);
-		WRITE_ONCE(pins->pinned, pins->pinned - n);
-	}
-	kfree(chunk);
+	if (chunk->nr)
+		vfio_unpin_pages(&dev->vdev, vpci_chunk_addr(chunk, chunk->first), chunk->nr);
+	WRITE_ONCE(pins->pinned, pins->pinned - chunk->nr);
+	vpci_chunk_free(chunk);
 	cond_resched();
 }
 
 static struct vpci_chunk *vpci_chunk_new(struct vpci_pins *pins, unsigned long index, int prot)
 {
 	struct vpci_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
-	int err;
 
+	BUILD_BUG_ON(VPCI_PIN_BATCH * sizeof(*chunk->page) != PAGE_SIZE);
 	if (!chunk)
 		return NULL;
 	chunk->index = index;
 	chunk->prot = prot;
-	err = xa_err(xa_store(&pins->chunks, index, chunk, GFP_KERNEL_ACCOUNT));
-	if (err) {
-		kfree(chunk);
+	chunk->page = (struct page **)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!chunk->page ||
+	    xa_err(xa_store(&pins->chunks, index, chunk, GFP_KERNEL_ACCOUNT))) {
+		vpci_chunk_free(chunk);
 		return NULL;
 	}
 	list_add_tail(&chunk->clock, &pins->clock);
@@ -157,18 +162,19 @@ static u32 vpci_pin_room(struct vpci_dev *dev, u32 n, const struct vpci_chunk *k
 {
 	struct vpci_pins *pins = &dev->pins;
 	u64 limit = min(READ_ONCE(pins->limit), pins->ceiling);
-	int looks;
 
-	for (looks = 0; looks < VPCI_PIN_LOOKS && pins->pinned + n > limit; looks++) {
+	while (pins->pinned + n > limit && !list_empty(&pins->clock)) {
 		struct vpci_chunk *chunk =
 			list_first_entry(&pins->clock, struct vpci_chunk, clock);
 
 		if (chunk == keep || READ_ONCE(chunk->used)) {
-			WRITE_ONCE(chunk->used, false);
-			list_move_tail(&chunk->clock, &pins->clock);
-			continue;
+			if (++pins->full % VPCI_PIN_CLOCK == 0) {
+				WRITE_ONCE(chunk->used, false);
+				list_move_tail(&chunk->clock, &pins->clock);
+			}
+			break;
 		}
-		atomic64_add(hweight64(chunk->pinned), &pins->evicted);
+		atomic64_add(chunk->nr, &pins->evicted);
 		vpci_chunk_drop(dev, chunk);
 	}
 	return pins->pinned < limit ? min_t(u64, n, limit - pins->pinned) : 0;
@@ -204,10 +210,12 @@ static bool vpci_pin_odd(struct page **page, u32 n)
 	return false;
 }
 
+/* @n pages more from @slot on: before or behind those that there are. */
 static void vpci_pin_run(struct vpci_dev *dev, struct vpci_chunk *chunk, u32 slot, u32 n)
 {
 	u64 addr = vpci_chunk_addr(chunk, slot);
 	struct vpci_pins *pins = &dev->pins;
+	struct page **page = chunk->page + slot;
 	int got;
 
 	WRITE_ONCE(pins->pinned, pins->pinned + n);
@@ -216,11 +224,11 @@ static void vpci_pin_run(struct vpci_dev *dev, struct vpci_chunk *chunk, u32 slo
 		WRITE_ONCE(pins->pinned, pins->pinned - n);
 		return;
 	}
-	got = vfio_pin_pages(&dev->vdev, addr, n, chunk->prot, pins->batch);
-	if (got == n && !vpci_pin_odd(pins->batch, n)) {
+	got = vfio_pin_pages(&dev->vdev, addr, n, chunk->prot, page);
+	if (got == n && !vpci_pin_odd(page, n)) {
 		down_write(&pins->sem);
-		memcpy(&chunk->page[slot], pins->batch, n * sizeof(pins->batch[0]));
-		chunk->pinned |= vpci_chunk_bits(slot, n);
+		chunk->first = chunk->nr ? min(chunk->first, slot) : slot;
+		chunk->nr += n;
 		chunk->used = true;
 		up_write(&pins->sem);
 		return;
@@ -234,10 +242,9 @@ static void vpci_pin_run(struct vpci_dev *dev, struct vpci_chunk *chunk, u32 slo
 /* The page at @addr, and those behind it of which @bytes are. */
 static void vpci_pin_get(struct vpci_dev *dev, u64 addr, u64 bytes, int prot)
 {
-	const u32 slot = vpci_chunk_slot(addr);
+	u32 slot = vpci_chunk_slot(addr), from = slot, to, room;
 	struct vpci_pins *pins = &dev->pins;
 	struct vpci_chunk *chunk;
-	u32 n;
 
 	lockdep_assert_held(&pins->lock);
 	chunk = xa_load(&pins->chunks, vpci_chunk_index(addr));
@@ -246,18 +253,24 @@ static void vpci_pin_get(struct vpci_dev *dev, u64 addr, u64 bytes, int prot)
 		vpci_chunk_drop(dev, chunk);
 		chunk = NULL;
 	}
-	if (chunk && chunk->pinned & BIT_ULL(slot))
+	if (chunk && vpci_chunk_has(chunk, slot))
 		return;		/* somebody was faster */
+	bytes = min_t(u64, bytes, VPCI_PIN_STEP * PAGE_SIZE);
+	to = min_t(u64, VPCI_PIN_BATCH,
+		   slot + DIV_ROUND_UP(offset_in_page(addr) + bytes, PAGE_SIZE));
+	if (chunk && slot < chunk->first)
+		to = chunk->first;
+	else if (chunk)
+		from = chunk->first + chunk->nr;
+	room = vpci_pin_room(dev, to - from, chunk);
+	if (room <= slot - from || (chunk && slot < chunk->first && room < to - from))
+		return;
 	if (!chunk)
 		chunk = vpci_chunk_new(pins, vpci_chunk_index(addr), prot);
 	if (!chunk)
 		return;
-	n = min_t(u64, DIV_ROUND_UP(offset_in_page(addr) + bytes, PAGE_SIZE),
-		  vpci_chunk_run(~chunk->pinned, slot));
-	n = vpci_pin_room(dev, n, chunk);
-	if (n)
-		vpci_pin_run(dev, chunk, slot, n);
-	if (!chunk->pinned)
+	vpci_pin_run(dev, chunk, from, room);
+	if (!chunk->nr)
 		vpci_chunk_drop(dev, chunk);
 }
 
@@ -304,6 +317,7 @@ static void vpci_pin_work(struct work_struct *work)
 	struct vpci_chunk *chunk;
 	unsigned long i;
 
+	mutex_lock(&pins->lock);
 	spin_lock(&pins->gate);
 	first = pins->take_first;
 	last = pins->take_last;
@@ -311,44 +325,99 @@ static void vpci_pin_work(struct work_struct *work)
 	pins->take_first = U64_MAX;
 	pins->take_last = 0;
 	spin_unlock(&pins->gate);
-	mutex_lock(&pins->lock);
 	if (first <= last) {
 		xa_for_each_range(&pins->chunks, i, chunk, vpci_chunk_index(first),
 				  vpci_chunk_index(last))
 			vpci_chunk_drop(dev, chunk);
 	}
+	if (!first && last == U64_MAX)
+		pins->ceiling = U64_MAX;
 	mutex_unlock(&pins->lock);
 	WRITE_ONCE(pins->taken, asked);
 	wake_up_all(&pins->wait);
 }
 
-void vpci_pin_unmap(struct vfio_device *vdev, u64 addr, u64 bytes)
+/* Under pins->gate: the work is to unpin that. */
+static u64 vpci_pin_ask(struct vpci_pins *pins, u64 first, u64 last)
 {
-	struct vpci_pins *pins = &vdev_to_vpci(vdev)->pins;
-	u64 now = get_jiffies_64(), asked;
+	lockdep_assert_held(&pins->gate);
+	pins->take_first = min(pins->take_first, first);
+	pins->take_last = max(pins->take_last, last);
+	return ++pins->asked;
+}
 
-	if (!bytes)
-		return;
-	spin_lock(&pins->gate);
+static void vpci_pin_pause(struct vpci_pins *pins, u32 steps)
+{
+	u64 now = get_jiffies_64();
+
+	lockdep_assert_held(&pins->gate);
 	if (now - pins->unmapped > VPCI_PIN_FORGIVE)
 		pins->pauses = 0;
 	pins->unmapped = now;
 	WRITE_ONCE(pins->pause, now + (msecs_to_jiffies(VPCI_PIN_PAUSE_MS) << pins->pauses));
-	if (pins->pauses < VPCI_PIN_PAUSES - 1)
-		pins->pauses++;
-	pins->take_first = min(pins->take_first, addr);
-	pins->take_last = max(pins->take_last, addr + bytes - 1);
-	asked = ++pins->asked;
+	pins->pauses = min_t(u32, pins->pauses + steps, VPCI_PIN_PAUSES - 1);
+}
+
+static bool vpci_pin_taken(struct vpci_pins *pins, u64 asked)
+{
+	return (s64)(READ_ONCE(pins->taken) - asked) >= 0;
+}
+
+/* False: it does not go on. */
+static bool vpci_pin_wait(struct vpci_pins *pins, u64 asked)
+{
+	u64 pinned;
+
+	do {
+		pinned = READ_ONCE(pins->pinned);
+		if (wait_event_timeout(pins->wait, vpci_pin_taken(pins, asked), VPCI_PIN_STUCK))
+			return true;
+	} while (READ_ONCE(pins->pinned) != pinned);
+	return false;
+}
+
+void vpci_pin_unmap(struct vfio_device *vdev, u64 addr, u64 bytes)
+{
+	struct vpci_pins *pins = &vdev_to_vpci(vdev)->pins;
+	bool last;
+	u64 asked;
+
+	if (!bytes)
+		return;
+	spin_lock(&pins->gate);
+	vpci_pin_pause(pins, 1);
+	asked = vpci_pin_ask(pins, addr, addr + bytes - 1);
+	last = pins->rounds >= VPCI_PIN_ROUNDS;
 	spin_unlock(&pins->gate);
 	smp_mb();	/* pairs with the one of vpci_pin_run() */
 	if (!READ_ONCE(pins->pinned))
 		return;
 	atomic64_inc(&pins->unmaps);
 	queue_work(system_unbound_wq, &pins->work);
-	wait_event_timeout(pins->wait, (s64)(READ_ONCE(pins->taken) - asked) >= 0, VPCI_PIN_TAKE);
+	if (last)
+		wait_event(pins->wait, vpci_pin_taken(pins, asked));
+	if (last || vpci_pin_wait(pins, asked)) {
+		spin_lock(&pins->gate);
+		pins->rounds = 0;
+		spin_unlock(&pins->gate);
+		return;
+	}
+	dev_notice_ratelimited(vdev->dev, "several threads of the VMM take memory at once\n");
+	spin_lock(&pins->gate);
+	pins->rounds++;
+	vpci_pin_pause(pins, 4);
+	spin_unlock(&pins->gate);
 }
 
-void vpci_pin_drop(struct vpci_dev *dev)
+void vpci_pin_drop(struct vpci_pins *pins)
+{
+	spin_lock(&pins->gate);
+	vpci_pin_ask(pins, 0, U64_MAX);
+	spin_unlock(&pins->gate);
+	queue_work(system_unbound_wq, &pins->work);
+}
+
+void vpci_pin_close(struct vpci_dev *dev)
 {
 	struct vpci_pins *pins = &dev->pins;
 	struct vpci_chunk *chunk, *next;
@@ -360,15 +429,12 @@ void vpci_pin_drop(struct vpci_dev *dev)
 	mutex_unlock(&pins->lock);
 }
 
-void vpci_pin_set_limit(struct vpci_dev *dev, u64 pages)
+void vpci_pin_set_limit(struct vpci_pins *pins, u64 pages)
 {
-	struct vpci_pins *pins = &dev->pins;
-
-	lockdep_assert_held(&dev->lock);
 	WRITE_ONCE(pins->limit, pages);
 	/* Nobody pins more than this from now on. */
 	if (READ_ONCE(pins->pinned) > pages)
-		vpci_pin_drop(dev);
+		vpci_pin_drop(pins);
 }
 
 void vpci_pin_init(struct vpci_pins *pins)

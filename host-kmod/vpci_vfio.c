@@ -108,6 +108,7 @@ static void vpci_close(struct vfio_device *vdev)
 	dev->type->close(dev);
 	mmdrop(dev->mm);
 	mutex_unlock(&dev->lock);
+	vpci_pin_close(dev);
 }
 
 /* Somebody waits for the device to be let go; called again and again. */
