@@ -375,7 +375,8 @@ static int transfer_of(uint32_t rank, bool write, uint64_t mask, uint32_t offset
 	return request(1, 32 + (write ? total : 0), 1 + (write ? 0 : total), piece);
 }
 
-static inline int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes, uint32_t piece)
+static inline int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes,
+			   uint32_t piece)
 {
 	return transfer_of(0, write, mask, offset, bytes, piece);
 }
