@@ -471,7 +471,7 @@ pins_remap()
 	vm_add vm0
 	pin 64
 	pins_of remap "$uuid"
-	[ "$(stat_of pin_unmaps)" = 5 ] || fail "$(stat_of pin_unmaps) times"
+	[ "$(stat_of pin_unmaps)" -ge 5 ] || fail "$(stat_of pin_unmaps) times"
 	wait_until 10 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
 }
 
