@@ -290,6 +290,28 @@ struct pim_run {
 };
 
 /**
+ * struct pim_uring_run - PIM_URING_RUN: PIM_IOC_RUN as a command of io_uring
+ * @seen: as in struct pim_run
+ * @flags: PIM_RUN_*
+ * @pad: must be 0
+ *
+ * IORING_OP_URING_CMD with cmd_op PIM_URING_RUN; this is what the cmd of its SQE
+ * holds. Completions are taken when it is submitted. Its CQE comes when there are
+ * requests beyond @seen, with res 0; the ring of requests says how many. One of a
+ * file may wait at a time; those with PIM_RUN_NOWAIT do not. Other res: -EBUSY one
+ * waits already, -ECANCELED the ring or the task that made it goes, -ESHUTDOWN as
+ * PIM_IOC_RUN, -EINVAL, -ENOTTY another cmd_op; -EOPNOTSUPP kernels that cannot
+ * cancel such commands, before 6.7: use PIM_IOC_RUN.
+ */
+struct pim_uring_run {
+	__u32 seen;
+	__u32 flags;
+	__u64 pad;
+};
+
+#define PIM_URING_RUN		1u
+
+/**
  * struct pim_eventfd - PIM_IOC_EVENTFD: signal an eventfd for each new request
  * @size: sizeof(struct pim_eventfd)
  * @fd: an eventfd; -1: none any more
