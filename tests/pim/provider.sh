@@ -335,28 +335,28 @@ old_kernel()
 	[ "$(uname -r | cut -d. -f1-2)" = 6.1 ]
 }
 
-both_work()
+all_work()	# RANKS
 {
-	local one two
+	local i
 
-	client commands &
-	one=$!
-	"$bin/rank" /dev/dpu_rank1 commands &
-	two=$!
-	wait "$one"
-	wait "$two"
+	for ((i = 0; i < $1; i++)); do
+		"$bin/rank" "/dev/dpu_rank$i" commands &
+	done
+	wait_until 60 only_provider || fail "some do not end"
+	[ "$(cat "$sys"/rank*/stats/provider_errors | sort -u)" = 0 ]
+	[ "$(cat "$sys"/rank*/stats/commands | sort -n | head -1)" -ge 200 ] || fail "not all worked"
 	client transfer
 }
 
-# How many calls it needs, beside a thread for each rank. Both ranks wait at once.
+# How many calls it needs, beside a thread for each rank. All ranks are busy at once.
 uring_works()
 {
 	local how
 
 	for how in '--io-uring once' '--io-uring again' ''; do
 		# shellcheck disable=SC2086 # words
-		provide --ranks 2 $how
-		both_work
+		provide --ranks 8 $how
+		all_work 8
 		wait_until 10 no_rank_is scrubbing
 		kill "$provider"
 		gone 0
@@ -367,7 +367,7 @@ uring_works()
 			not provider_says 'no such commands'
 		fi
 		become 0 faulty
-		become 1 faulty
+		become 7 faulty
 	done
 }
 
@@ -390,7 +390,7 @@ uring_killed()
 	done
 	[ "$(attr 0 stats/provider_deaths)" = "$i" ]
 	provide --ranks 2 --io-uring once
-	both_work
+	all_work 2
 	not quietly rmmod pim
 }
 
