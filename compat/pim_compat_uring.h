@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What pim.ko needs of io_uring, across kernels:
- * 6.7	commands of files that wait can be cancelled. Before that they are not offered
+ * 6.8	a header of commands of files, which can be cancelled since 6.7. Before that they
+ *	are not offered
  */
 #ifndef ANNEX_PIM_COMPAT_URING_H
 #define ANNEX_PIM_COMPAT_URING_H
 
-#include <linux/version.h>
-
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0) && defined(CONFIG_IO_URING)
+#if defined(CONFIG_IO_URING) && __has_include(<linux/io_uring/cmd.h>)
 #include <linux/io_uring/cmd.h>
 #define ANNEX_PIM_URING
 #endif

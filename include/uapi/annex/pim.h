@@ -91,8 +91,8 @@ struct pim_info {
  * The file (O_RDWR, O_CLOEXEC) is the provider's hold on the rank. When it is
  * closed, or its provider dies, everything that is under way ends with EIO, the
  * lease is broken, and the rank stays as faulty until another provider takes
- * it over or PIM_IOC_RANK_REMOVE. It is closed when no file descriptor and no
- * mapping of the rings is left: do not let children inherit it.
+ * it over or PIM_IOC_RANK_REMOVE. It is closed when no file descriptor, no mapping
+ * of the rings and no command of io_uring is left: do not let children inherit it.
  * Contents of MRAM go with the provider.
  *
  * The first request is PIM_OP_RESET: until it is answered the rank is scrubbing.
@@ -301,7 +301,7 @@ struct pim_run {
  * file may wait at a time; those with PIM_RUN_NOWAIT do not. Other res: -EBUSY one
  * waits already, -ECANCELED the ring or the task that made it goes, -ESHUTDOWN as
  * PIM_IOC_RUN, -EINVAL, -ENOTTY another cmd_op; -EOPNOTSUPP kernels that cannot
- * cancel such commands, before 6.7: use PIM_IOC_RUN.
+ * cancel such commands, before 6.8: use PIM_IOC_RUN.
  */
 struct pim_uring_run {
 	__u32 seen;
