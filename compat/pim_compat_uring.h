@@ -7,7 +7,7 @@
 #ifndef ANNEX_PIM_COMPAT_URING_H
 #define ANNEX_PIM_COMPAT_URING_H
 
-#if defined(CONFIG_IO_URING) && __has_include(<linux/io_uring/cmd.h>)
+#if defined(CONFIG_IO_URING) && __has_include("linux/io_uring/cmd.h")
 #include <linux/io_uring/cmd.h>
 #define ANNEX_PIM_URING
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * pim-emu: a provider of ranks in software. Each rank has a thread that takes
- * its requests from pim.ko, or one does that for all; DPUs that run are run by threads that all ranks
- * share. MRAM is the memory that pim.ko gives: transfers do not come here.
+ * its requests from pim.ko, or one does that for all; DPUs that run are run by
+ * threads that all ranks share. MRAM is the memory that pim.ko gives: transfers do
+ * not come here.
  */
 #include <errno.h>
 #include <stdio.h>
