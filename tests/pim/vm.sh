@@ -411,7 +411,8 @@ pins_data()
 	[ "$(stat_of pin_hits)" -gt 4000 ]
 	[ "$(stat_of pin_refused)$(stat_of pin_evicted)$(stat_of pin_unmaps)" = 000 ]
 	# all of two windows but for the end of each half
-	[ "$(stat_of pinned)" -gt $((6 << 20)) ] && [ "$(stat_of pinned)" -le $((8 << 20)) ]
+	[ "$(stat_of pinned)" -gt $((6 << 20)) ]
+	[ "$(stat_of pinned)" -le $((8 << 20)) ]
 	[ $(($(pins) - pins_before)) = $(($(stat_of pinned) / 4096)) ]
 	pin 0
 	wait_until 5 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
@@ -434,8 +435,10 @@ pins_limit()
 	pin 1
 	start_pins data 60 hold
 	wait_until 60 says /tmp/vm.out rounds || fail "$(</tmp/vm.out)"
-	[ "$(stat_of pinned)" -le $((1 << 20)) ] && [ "$(stat_of pinned)" -gt $((1 << 19)) ]
-	[ "$(stat_of pin_evicted)" -gt 0 ] && [ "$(stat_of pin_refused)" = 0 ]
+	[ "$(stat_of pinned)" -le $((1 << 20)) ]
+	[ "$(stat_of pinned)" -gt $((1 << 19)) ]
+	[ "$(stat_of pin_evicted)" -gt 0 ]
+	[ "$(stat_of pin_refused)" = 0 ]
 	note "$(stat_of pin_hits) hits, $(stat_of pin_evicted) evicted"
 	kill -KILL "$vm"
 	reap "$vm"
@@ -458,8 +461,10 @@ pins_memlock()
 	vm=$!
 	wait_until 60 says /tmp/vm.out rounds || fail "$(</tmp/vm.out)"
 	note "$(stat_of pinned) bytes, refused $(stat_of pin_refused) times, $(stat_of pin_hits) hits"
-	[ "$(stat_of pinned)" -le $((1 << 20)) ] && [ "$(stat_of pinned)" -gt 0 ]
-	[ "$(stat_of pin_refused)" -gt 0 ] && [ "$(stat_of pin_refused)" -lt 20 ]
+	[ "$(stat_of pinned)" -le $((1 << 20)) ]
+	[ "$(stat_of pinned)" -gt 0 ]
+	[ "$(stat_of pin_refused)" -gt 0 ]
+	[ "$(stat_of pin_refused)" -lt 20 ]
 	kill -KILL "$vm"
 	reap "$vm"
 	wait_until 10 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
