@@ -8,7 +8,8 @@
  *
  * Locks, outermost first:
  *   pim_vms_lock (mutex)	the list of machines, their names
- *   core.lock (mutex)		see vpci.h; also nr_ranks, and what is from open to close
+ *   core.lock (mutex)		see vpci.h; also nr_ranks, pin_mib, and what is from open to
+ *				close
  *   slot->sem (rwsem)		slot->lease: for reading around what uses it; threads of
  *				queues only, which core.lock's owner has stopped before
  *				it looks
@@ -40,6 +41,7 @@ struct pim_vm {
 	struct dentry *debug;		/* its folder in debugfs */
 	char name[PIM_NAME_LEN];	/* pim_vms_lock, and core.lock to change it */
 	u32 nr_ranks;
+	u32 pin_mib;
 
 	/* From open to close. */
 	struct pim_lease_who who;
@@ -67,6 +69,13 @@ extern const struct vpci_type pim_vm_type;
 
 /* pim_mdev_sysfs.c */
 extern const struct attribute_group *pim_vm_groups[];
+
+#define PIM_MDEV_PIN_MIB_MAX	(1 << 20)
+
+static inline u64 pim_vm_pin_pages(u32 mib)
+{
+	return (u64)mib << (20 - PAGE_SHIFT);
+}
 
 /* module parameters: pim_mdev_main.c */
 extern uint pim_mdev_queues;

@@ -49,6 +49,21 @@ module_param_cb(poll_us, &pim_mdev_poll_us_ops, &pim_mdev_poll_us, 0644);
 __MODULE_PARM_TYPE(poll_us, "uint");
 MODULE_PARM_DESC(poll_us, "microseconds that a queue's thread waits awake for more; 0: machines started later have no doorbell (0..10000, default 200)");
 
+static int pim_mdev_set_pin_mib(const char *text, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(text, kp, 0, PIM_MDEV_PIN_MIB_MAX);
+}
+
+static const struct kernel_param_ops pim_mdev_pin_mib_ops = {
+	.set	= pim_mdev_set_pin_mib,
+	.get	= param_get_uint,
+};
+
+static uint pim_mdev_pin_mib;
+module_param_cb(pin_mib, &pim_mdev_pin_mib_ops, &pim_mdev_pin_mib, 0644);
+__MODULE_PARM_TYPE(pin_mib, "uint");
+MODULE_PARM_DESC(pin_mib, "MiB of a machine's memory that a device made later may keep pinned, 0: none (0..1048576, default 0)");
+
 /* For tests; see docs/abi-pim.md. */
 static struct dentry *pim_mdev_debug;
 
@@ -92,6 +107,8 @@ static int pim_mdev_probe(struct mdev_device *mdev)
 		return PTR_ERR(vm);
 	vpci_init(&vm->core, &pim_vm_type, pim_mdev_device_id);
 	vm->nr_ranks = 1;
+	vm->pin_mib = READ_ONCE(pim_mdev_pin_mib);
+	vm->core.pins.limit = pim_vm_pin_pages(vm->pin_mib);
 	strscpy(vm->name, dev_name(&mdev->dev), sizeof(vm->name));	/* until it gets one */
 	dev_set_drvdata(&mdev->dev, vm);
 	mutex_lock(&pim_vms_lock);
@@ -102,6 +119,7 @@ static int pim_mdev_probe(struct mdev_device *mdev)
 		mutex_lock(&pim_vms_lock);
 		list_del(&vm->list);
 		mutex_unlock(&pim_vms_lock);
+		vpci_exit(&vm->core);
 		vfio_put_device(&vm->core.vdev);
 		return err;
 	}
@@ -120,6 +138,7 @@ static void pim_mdev_remove(struct mdev_device *mdev)
 	mutex_lock(&pim_vms_lock);
 	list_del(&vm->list);
 	mutex_unlock(&pim_vms_lock);
+	vpci_exit(&vm->core);
 	vfio_put_device(&vm->core.vdev);
 }
 

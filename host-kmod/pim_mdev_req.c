@@ -241,6 +241,7 @@ static int pim_vm_transfer(struct pim_vm *vm, struct vpci_chain *c, struct pim_l
 	    total > (write ? c->readable : c->writable))
 		return -EINVAL;
 	atomic64_inc(&vm->transfers);
+	c->bulk = bytes < PAGE_SIZE ? 0 : total;
 	vpci_rest(&vm->core);
 	if (!write)
 		err = pim_lease_load(lease, mask, offset, bytes);

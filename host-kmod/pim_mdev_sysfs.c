@@ -84,6 +84,30 @@ static ssize_t ranks_store(struct device *dev, struct device_attribute *attr, co
 }
 static DEVICE_ATTR_RW(ranks);
 
+static ssize_t pin_mib_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(pim_vm_of(dev)->pin_mib));
+}
+
+static ssize_t pin_mib_store(struct device *dev, struct device_attribute *attr, const char *buf,
+			     size_t count)
+{
+	struct pim_vm *vm = pim_vm_of(dev);
+	u32 mib;
+	int err = kstrtou32(buf, 0, &mib);
+
+	if (err)
+		return err;
+	if (mib > PIM_MDEV_PIN_MIB_MAX)
+		return -EINVAL;
+	mutex_lock(&vm->core.lock);
+	WRITE_ONCE(vm->pin_mib, mib);
+	vpci_pin_set_limit(&vm->core.pins, pim_vm_pin_pages(mib));
+	mutex_unlock(&vm->core.lock);
+	return count;
+}
+static DEVICE_ATTR_RW(pin_mib);
+
 static ssize_t opened_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%d\n", READ_ONCE(pim_vm_of(dev)->core.opened));
@@ -124,6 +148,7 @@ static DEVICE_ATTR_RO(leases);
 static struct attribute *pim_vm_attrs[] = {
 	&dev_attr_name.attr,
 	&dev_attr_ranks.attr,
+	&dev_attr_pin_mib.attr,
 	&dev_attr_opened.attr,
 	&dev_attr_leases.attr,
 	NULL
@@ -151,6 +176,11 @@ PIM_VM_STAT(polls_empty, atomic64_read(&vm->core.polls_empty));
 PIM_VM_STAT(requests, atomic64_read(&vm->core.requests));
 PIM_VM_STAT(interrupts, atomic64_read(&vm->core.interrupts));
 PIM_VM_STAT(broken, atomic64_read(&vm->core.broken));
+PIM_VM_STAT(pinned, READ_ONCE(vm->core.pins.pinned) << PAGE_SHIFT);
+PIM_VM_STAT(pin_hits, atomic64_read(&vm->core.pins.hits));
+PIM_VM_STAT(pin_evicted, atomic64_read(&vm->core.pins.evicted));
+PIM_VM_STAT(pin_refused, atomic64_read(&vm->core.pins.refused));
+PIM_VM_STAT(pin_unmaps, atomic64_read(&vm->core.pins.unmaps));
 PIM_VM_STAT(opens, atomic64_read(&vm->opens));
 PIM_VM_STAT(commits, atomic64_read(&vm->commits));
 PIM_VM_STAT(updates, atomic64_read(&vm->updates));
@@ -168,6 +198,11 @@ static struct attribute *pim_vm_stats[] = {
 	&dev_attr_requests.attr,
 	&dev_attr_interrupts.attr,
 	&dev_attr_broken.attr,
+	&dev_attr_pinned.attr,
+	&dev_attr_pin_hits.attr,
+	&dev_attr_pin_evicted.attr,
+	&dev_attr_pin_refused.attr,
+	&dev_attr_pin_unmaps.attr,
 	&dev_attr_opens.attr,
 	&dev_attr_commits.attr,
 	&dev_attr_updates.attr,

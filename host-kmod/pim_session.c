@@ -116,6 +116,7 @@ static struct pim_completion *pim_ring_completion(struct pim_session *s, u32 n)
 /* Give @req to the provider. The slot, -EAGAIN when none is free, -EIO. */
 static int pim_session_submit(struct pim_session *s, const struct pim_request *req)
 {
+	struct io_uring_cmd *cmd = NULL;
 	struct pim_request *there;
 	u32 tag;
 	int err = -EAGAIN;
@@ -146,10 +147,12 @@ static int pim_session_submit(struct pim_session *s, const struct pim_request *r
 	smp_store_release(&s->ring->req_prod, s->req_prod);
 	if (s->eventfd)
 		annex_eventfd_signal(s->eventfd);
+	cmd = pim_uring_take(s);
 	trace_pim_request(s->rank->id, tag, req->op, s->seq);
 	err = tag;
 unlock:
 	spin_unlock(&s->lock);
+	pim_uring_wake(cmd);
 	if (err >= 0)
 		wake_up_interruptible_poll(&s->provider_wait, EPOLLIN | EPOLLRDNORM);
 	return err;
@@ -238,6 +241,7 @@ struct file *pim_session_swap_mram(struct pim_session *s, struct file *mram)
 /** pim_session_kill - no more requests; those under way end with -EIO */
 void pim_session_kill(struct pim_session *s)
 {
+	struct io_uring_cmd *cmd;
 	u32 tag;
 
 	spin_lock(&s->lock);
@@ -249,7 +253,9 @@ void pim_session_kill(struct pim_session *s)
 			complete(&s->slots[tag].done);
 		}
 	}
+	cmd = pim_uring_take(s);
 	spin_unlock(&s->lock);
+	pim_uring_wake(cmd);
 	wake_up_interruptible_poll(&s->provider_wait, EPOLLIN | EPOLLHUP);
 	wake_up(&s->slot_wait);
 }
@@ -314,6 +320,12 @@ static bool pim_session_reap(struct pim_session *s)
 	return valid;
 }
 
+void pim_session_take(struct pim_session *s)
+{
+	if (!pim_session_reap(s))
+		pim_rank_session_end(s, PIM_EVENT_PROVIDER_BROKEN);
+}
+
 static bool pim_session_news(struct pim_session *s, u32 seen, u32 *prod)
 {
 	bool news;
@@ -336,8 +348,7 @@ static int pim_ioc_run(struct pim_session *s, void __user *arg)
 		return err;
 	if (run.flags & ~PIM_RUN_NOWAIT || run.pad || run.timeout_ms > 3600000)
 		return -EINVAL;
-	if (!pim_session_reap(s))
-		pim_rank_session_end(s, PIM_EVENT_PROVIDER_BROKEN);
+	pim_session_take(s);
 	if (run.flags & PIM_RUN_NOWAIT) {
 		pim_session_news(s, run.seen, &prod);
 	} else {
@@ -451,6 +462,9 @@ static const struct file_operations pim_session_fops = {
 	.compat_ioctl	= compat_ptr_ioctl,
 	.poll		= pim_session_poll,
 	.mmap		= pim_session_mmap,
+#ifdef ANNEX_PIM_URING
+	.uring_cmd	= pim_uring_cmd,
+#endif
 };
 
 /** pim_session_file - a file that holds a reference of the session of its own */

@@ -10,12 +10,15 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
+#include "pim_compat_uring.h"
+
 #include "../include/uapi/annex/pim.h"
 
 #include "pim_state.h"
 
 struct eventfd_ctx;
 struct file;
+struct io_uring_cmd;
 struct pim_rank;
 
 /** enum pim_slot_state - a place for a request; its index is the request's tag */
@@ -62,6 +65,7 @@ struct pim_session {
 	u64 seq;
 	struct pim_state_xfer xfer;
 	struct eventfd_ctx *eventfd;	/* or NULL */
+	struct io_uring_cmd *uring;	/* that waits, or NULL */
 	struct pim_slot *slots;		/* depth of them */
 
 	wait_queue_head_t provider_wait; /* a request came, or dead */
@@ -75,5 +79,27 @@ int pim_session_call(struct pim_session *s, const struct pim_request *req, u64 *
 bool pim_session_busy(struct pim_session *s);
 struct file *pim_session_swap_mram(struct pim_session *s, struct file *mram);
 void pim_session_kill(struct pim_session *s);
+
+/** pim_session_take - what the provider has completed; if that makes no sense, it ends */
+void pim_session_take(struct pim_session *s);
+
+/*
+ * pim_uring.c, where the kernel can cancel commands: the command that waits is
+ * taken under the session's lock, and then woken up without it.
+ */
+#ifdef ANNEX_PIM_URING
+int pim_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+struct io_uring_cmd *pim_uring_take(struct pim_session *s);
+void pim_uring_wake(struct io_uring_cmd *cmd);
+#else
+static inline struct io_uring_cmd *pim_uring_take(struct pim_session *s)
+{
+	return NULL;
+}
+
+static inline void pim_uring_wake(struct io_uring_cmd *cmd)
+{
+}
+#endif
 
 #endif

@@ -3,13 +3,13 @@
  * A virtio PCI function in a VFIO mediated device: everything that does not
  * depend on what kind of device it is. vpci_vfio.c talks to the VMM, vpci_regs.c
  * is the function's registers, vpci_ring.c its virtqueues, vpci_irq.c interrupts,
- * vpci_bell.c notifications by way of memory.
+ * vpci_bell.c notifications by way of memory, vpci_pin.c memory that stays pinned.
  *
- * The machine's memory is reached by vfio_dma_rw() only. Nothing of it is ever
- * pinned or mapped, so a range that the VMM unmaps is simply out of reach from
- * then on, and there is nothing to be undone. A queue's thread borrows the VMM's
- * address space for that, and gives it back before it waits for anything
- * (vpci_rest()): the VMM's end must not have to wait for that.
+ * The machine's memory is reached by vfio_dma_rw(): a range that the VMM unmaps is
+ * simply out of reach from then on, and there is nothing to be undone. A queue's
+ * thread borrows the VMM's address space for that, and gives it back before it
+ * waits for anything (vpci_rest()): the VMM's end must not have to wait for that.
+ * Memory is pinned for bulk data only, and only if root wants it (vpci_pin.c).
  *
  * Each enabled queue has a thread from DRIVER_OK to reset. It takes chains and
  * gives them to the type's handler, one after the other. To stop, it gets a
@@ -31,7 +31,10 @@
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
 #include <linux/virtio_ring.h>
+#include <linux/rwsem.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 struct eventfd_ctx;
 struct mm_struct;
@@ -70,6 +73,7 @@ struct vpci_seg {
  * @writable: bytes in the writable part that were not written yet, but for the last
  * @status_addr: where the very last writable byte is
  * @written: bytes written so far
+ * @bulk: bytes that come next, in bulk; set by the handler, else 0
  * @fault: memory was out of reach
  * @rseg: next element to read from, and @rdone: bytes of it that were read
  * @wseg: next to write to, and @wdone
@@ -84,6 +88,7 @@ struct vpci_chain {
 	u64 writable;
 	u64 status_addr;
 	u64 written;
+	u64 bulk;
 	bool fault;
 	u32 rseg;
 	u32 rdone;
@@ -173,6 +178,36 @@ struct vpci_irq {
 	u8 isr;
 };
 
+/* The machine's memory that is pinned; vpci_pin.c has the rules. */
+struct vpci_pins {
+	u64 limit;		/* pages; 0: none. May change any time */
+	struct mutex lock;	/* up to clock */
+	u64 ceiling;		/* pages that VFIO did not refuse, once it refused */
+	u64 pinned;		/* pages, with those that are about to be */
+	u64 refusal;		/* until when VFIO is not asked */
+	u64 full;		/* pages that found no room */
+	struct list_head clock;	/* of chunks */
+	struct rw_semaphore sem;	/* pages of chunks */
+	struct xarray chunks;
+
+	spinlock_t gate;	/* up to asked */
+	u64 unmapped;		/* when the VMM last took memory back */
+	u64 pause;		/* until when nothing is pinned, because of that */
+	u32 pauses;		/* how long the next one is */
+	u32 rounds;		/* times in a row that it did not get it */
+	u64 take_first;		/* addresses to be unpinned */
+	u64 take_last;
+	u64 asked;		/* how often that was wanted */
+	u64 taken;		/* what of that is done; the work's */
+	struct work_struct work;
+	wait_queue_head_t wait;	/* taken */
+
+	atomic64_t hits;	/* copies of a page, or of a part, that was pinned */
+	atomic64_t evicted;	/* pages unpinned to make room */
+	atomic64_t refused;	/* times that VFIO did not pin */
+	atomic64_t unmaps;	/* times that the VMM took memory back */
+};
+
 struct vpci_dev {
 	struct vfio_device vdev;	/* the first */
 	const struct vpci_type *type;
@@ -198,6 +233,7 @@ struct vpci_dev {
 	bool needs_reset;	/* set by threads, cleared by a reset */
 	bool mm_foreign;	/* the machine's memory is in another one */
 	u8 generation;		/* of the device configuration */
+	struct vpci_pins pins;
 
 	atomic64_t kicks;
 	atomic64_t kicks_trapped;	/* of them: that came by way of the VMM */
@@ -215,6 +251,7 @@ struct vpci_dev {
 extern const struct vfio_device_ops vpci_vfio_ops;
 
 void vpci_init(struct vpci_dev *dev, const struct vpci_type *type, u16 virtio_id);
+void vpci_exit(struct vpci_dev *dev);
 
 /** vpci_dma - copy @bytes from (or with @write to) the machine's memory; false: out of reach */
 bool vpci_dma(struct vpci_dev *dev, u64 addr, void *buf, size_t bytes, bool write);
@@ -254,6 +291,25 @@ int vpci_bell_mmap(struct vpci_dev *dev, struct vm_area_struct *vma);
 void vpci_bell_poll(struct vpci_queue *q);
 void vpci_bell_answer(struct vpci_queue *q);
 void vpci_bell_close(struct vpci_queue *q);
+
+/* vpci_pin.c */
+void vpci_pin_init(struct vpci_pins *pins);
+void vpci_pin_exit(struct vpci_pins *pins);
+
+/** vpci_pin_set_limit - keep up to @pages pinned from now on; what is too much goes soon */
+void vpci_pin_set_limit(struct vpci_pins *pins, u64 pages);
+
+/** vpci_pin_drop - what is pinned goes soon */
+void vpci_pin_drop(struct vpci_pins *pins);
+
+/** vpci_pin_close - there are no queues any more: nothing is pinned; not under dev->lock */
+void vpci_pin_close(struct vpci_dev *dev);
+
+/** vpci_pin_unmap - the VMM takes memory back: VFIO's call */
+void vpci_pin_unmap(struct vfio_device *vdev, u64 addr, u64 bytes);
+
+/** vpci_dma_bulk - vpci_dma(), but @ahead bytes in a row will be used, and maybe again */
+bool vpci_dma_bulk(struct vpci_dev *dev, u64 addr, void *buf, size_t bytes, u64 ahead, bool write);
 
 /* vpci_irq.c */
 void vpci_irq_init(struct vpci_irq *irq);

@@ -162,6 +162,7 @@ void vpci_reset(struct vpci_dev *dev)
 	dev->queue_select = 0;
 	vpci_irq_isr(dev);
 	dev->type->reset(dev);
+	vpci_pin_drop(&dev->pins);
 }
 
 static bool vpci_features_good(const struct vpci_dev *dev)

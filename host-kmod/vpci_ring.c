@@ -206,12 +206,16 @@ static int vpci_chain_copy(struct vpci_chain *c, u32 *seg, u32 *done, void *buf,
 	while (bytes) {
 		struct vpci_seg *s = &c->seg[*seg];
 		size_t n = min_t(size_t, bytes, s->len - *done);
+		u64 ahead = min_t(u64, c->bulk, s->len - *done);
 
-		if (n && !vpci_dma(c->q->dev, s->addr + *done, buf, n, write)) {
+		if (n && !(ahead >= n ?
+			   vpci_dma_bulk(c->q->dev, s->addr + *done, buf, n, ahead, write) :
+			   vpci_dma(c->q->dev, s->addr + *done, buf, n, write))) {
 			c->fault = true;
 			return -EFAULT;
 		}
 		*done += n;
+		c->bulk -= min_t(u64, c->bulk, n);
 		buf += n;
 		bytes -= n;
 		if (*done == s->len) {

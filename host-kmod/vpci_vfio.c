@@ -22,6 +22,13 @@ void vpci_init(struct vpci_dev *dev, const struct vpci_type *type, u16 virtio_id
 	dev->virtio_id = virtio_id;
 	mutex_init(&dev->lock);
 	vpci_irq_init(&dev->irq);
+	vpci_pin_init(&dev->pins);
+}
+
+/** vpci_exit - VFIO has let it go */
+void vpci_exit(struct vpci_dev *dev)
+{
+	vpci_pin_exit(&dev->pins);
 }
 
 /* --- the machine's memory ----------------------------------------------------------------- */
@@ -101,6 +108,7 @@ static void vpci_close(struct vfio_device *vdev)
 	dev->type->close(dev);
 	mmdrop(dev->mm);
 	mutex_unlock(&dev->lock);
+	vpci_pin_close(dev);
 }
 
 /* Somebody waits for the device to be let go; called again and again. */
@@ -379,5 +387,6 @@ const struct vfio_device_ops vpci_vfio_ops = {
 	.ioctl		= vpci_ioctl,
 	.mmap		= vpci_mmap,
 	.request	= vpci_request,
+	.dma_unmap	= vpci_pin_unmap,
 	ANNEX_VFIO_COMPAT_OPS
 };

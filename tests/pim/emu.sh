@@ -120,9 +120,50 @@ signals()
 	[ "$(wc -l </tmp/b)" = 1 ]
 }
 
+# The same by one thread and one io_uring, where the kernel has that. Calls of both are counted.
+uring()
+{
+	local how before after
+
+	for how in '' --io-uring; do
+		# shellcheck disable=SC2086 # words
+		emulate --ranks 2 $how
+		before=$(attr 0 stats/commands)
+		strace -f -c -e trace=ioctl,io_uring_enter -o /tmp/strace.out -p "$provider" 2>/tmp/strace.err &
+		wait_until 10 says /tmp/strace.err attached || fail "$(</tmp/strace.err)"
+		sdk
+		after=$(attr 0 stats/commands)
+		kill -TERM "$provider"
+		wait "$provider" || fail "$(</tmp/provider.out)"
+		wait_until 10 says /tmp/strace.out total
+		note "${how:-threads}: $((after - before)) requests; $(awk '$NF ~ /^(ioctl|io_uring_enter)$/ { print $4, $NF }' \
+			/tmp/strace.out | tr '\n' ' ')"
+		[ ! -e "$sys/rank0" ]
+	done
+	if [ "$(uname -r | cut -d. -f1-2)" = 6.1 ]; then
+		provider_says 'thread for each'
+	else
+		says /tmp/strace.out io_uring_enter
+	fi
+	emulate --ranks 2 --io-uring
+	sdk fill
+	kill -KILL "$provider"
+	reap "$provider"
+	become 0 faulty
+	become 1 faulty
+	emulate --ranks 2 --io-uring
+	sdk clean
+	"$pimctl" rank remove 1
+	sdk
+	"$pimctl" rank remove 0
+	wait_until 10 ended "$provider" || fail "it does not end"
+	provider_says 'no rank is left'
+}
+
 t_run sequence sequence
 t_run vadd vadd
 t_run canary canary
 t_run canary-killed canary_killed
 t_run signals signals
+t_run uring uring
 t_end

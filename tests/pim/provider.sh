@@ -347,6 +347,89 @@ all_free()
 	[ "$(cat "$sys"/rank*/state | sort -u)" = free ]
 }
 
+# --- one thread, one io_uring (PIM_URING_RUN) ---
+
+# Kernels that cannot cancel its commands have none: then it goes on as ever.
+old_kernel()
+{
+	[ "$(uname -r | cut -d. -f1-2)" = 6.1 ]
+}
+
+all_work()	# RANKS
+{
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		"$bin/rank" "/dev/dpu_rank$i" commands &
+	done
+	wait_until 60 only_provider || fail "some do not end"
+	[ "$(cat "$sys"/rank*/stats/provider_errors | sort -u)" = 0 ]
+	[ "$(cat "$sys"/rank*/stats/commands | sort -n | head -1)" -ge 200 ] || fail "not all worked"
+	client transfer
+}
+
+# How many calls it needs, beside a thread for each rank. All ranks are busy at once.
+uring_works()
+{
+	local how
+
+	for how in '--io-uring once' '--io-uring again' ''; do
+		# shellcheck disable=SC2086 # words
+		provide --ranks 8 $how
+		all_work 8
+		wait_until 10 no_rank_is scrubbing
+		kill "$provider"
+		gone 0
+		note "${how:-threads}: $(tail -n 1 /tmp/provider.out)"
+		if [ -n "$how" ] && old_kernel; then
+			provider_says 'no such commands'
+		else
+			not provider_says 'no such commands'
+		fi
+		become 0 faulty
+		become 7 faulty
+	done
+}
+
+# kill -9 with commands that wait, and with some under way; then another provider.
+uring_killed()
+{
+	local i
+
+	for ((i = 0; i < $(times 10); i++)); do
+		provide --ranks 2 --io-uring once
+		if ((i % 3)); then
+			start_client until EIO
+			wait_until 10 says /tmp/client.out working
+		fi
+		kill -KILL "$provider"
+		reap "$provider"
+		((i % 3 == 0)) || client_well
+		become 0 faulty
+		become 1 faulty
+	done
+	[ "$(attr 0 stats/provider_deaths)" = "$i" ]
+	provide --ranks 2 --io-uring once
+	all_work 2
+	not quietly rmmod pim
+}
+
+# The end of a rank ends the command that waits for it.
+uring_ends()
+{
+	provide --io-uring once
+	"$pimctl" rank remove 0
+	gone 3
+	provide --io-uring once
+	client command 6 EIO	# a completion with a wrong tag
+	gone 3
+	become 0 faulty
+	[ "$(attr 0 stats/provider_broken)" = 1 ]
+	provide --io-uring once --deadline 2500
+	client command 4 EIO	# no completion at all
+	gone 3
+}
+
 t_run says-no says_no
 for op in 6 7 8 9 10; do
 	t_run "lie-$op" lie "$op"
@@ -368,4 +451,7 @@ t_run unplug unplug
 t_run unplug-open unplug_open
 t_run busy-unload busy_unload
 t_run many many
+t_run uring-works uring_works
+t_run uring-killed uring_killed
+t_run uring-ends uring_ends
 t_end

@@ -7,7 +7,7 @@
 # lab: --kernel 6.12 --mem 2G
 # lab: --kernel 6.1 --mem 2G
 # debug: kmemleak
-# time: 600
+# time: 900
 #
 # shellcheck disable=SC2317 # cases are called by t_run
 # shellcheck disable=SC2154 # uuid is set by vm_add
@@ -365,6 +365,199 @@ doorbell()
 	not quietly tee /sys/module/pim_mdev/parameters/poll_us <<<10001
 }
 
+# --- memory that stays pinned (src/pins.c) ---
+
+pins_of()	# ACTION [ARGUMENT]...
+{
+	"$bin/pins" "$uuid" "$@" >/tmp/vm.out 2>&1 || fail "pins $*: $(</tmp/vm.out)"
+	sed 's/^/# /' /tmp/vm.out
+}
+
+start_pins()	# ACTION [ARGUMENT]...: in the background ($vm)
+{
+	: >/tmp/vm.out
+	"$bin/pins" "$uuid" "$@" >/tmp/vm.out 2>&1 &
+	vm=$!
+}
+
+pin()	# MIB
+{
+	echo "$1" >"$mdevs/$uuid/pin_mib"
+}
+
+stat_of()	# NAME
+{
+	cat "$mdevs/$uuid/stats/$1"
+}
+
+unpinned()
+{
+	[ "$(stat_of pinned)" = 0 ] && [ "$(pins)" = "$pins_before" ]
+}
+
+# Off, nothing is pinned; on, each page once; the data is right. It can be changed meanwhile.
+pins_data()
+{
+	provide
+	vm_add vm0
+	[ "$(cat "$mdevs/$uuid/pin_mib")" = 0 ]
+	pins_of data 3
+	[ "$(stat_of pin_hits)" = 0 ]
+	not quietly pin 1048577
+	pin 64
+	start_pins data 12 hold
+	wait_until 60 says /tmp/vm.out rounds || fail "$(</tmp/vm.out)"
+	note "$(grep . "$mdevs/$uuid"/stats/pin* | sed 's/.*stats.//' | tr '\n' ' ')"
+	[ "$(stat_of pin_hits)" -gt 4000 ]
+	[ "$(stat_of pin_refused)$(stat_of pin_evicted)$(stat_of pin_unmaps)" = 000 ]
+	# all of two windows but for the end of each half
+	[ "$(stat_of pinned)" -gt $((6 << 20)) ]
+	[ "$(stat_of pinned)" -le $((8 << 20)) ]
+	[ $(($(pins) - pins_before)) = $(($(stat_of pinned) / 4096)) ]
+	pin 0
+	wait_until 5 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
+	kill -KILL "$vm"
+	reap "$vm"
+	# what is set for the module is for devices made later
+	echo 3 >/sys/module/pim_mdev/parameters/pin_mib
+	[ "$(cat "$mdevs/$uuid/pin_mib")" = 0 ]
+	vm_add vm1
+	[ "$(cat "$mdevs/$uuid/pin_mib")" = 3 ]
+	echo 0 >/sys/module/pim_mdev/parameters/pin_mib
+	become 0 free
+	vm work
+}
+
+pins_limit()
+{
+	provide
+	vm_add vm0
+	pin 1
+	start_pins data 60 hold
+	wait_until 60 says /tmp/vm.out rounds || fail "$(</tmp/vm.out)"
+	[ "$(stat_of pinned)" -le $((1 << 20)) ]
+	[ "$(stat_of pinned)" -gt $((1 << 19)) ]
+	[ "$(stat_of pin_evicted)" -gt 0 ]
+	[ "$(stat_of pin_refused)" = 0 ]
+	note "$(stat_of pin_hits) hits, $(stat_of pin_evicted) evicted"
+	kill -KILL "$vm"
+	reap "$vm"
+	wait_until 10 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
+}
+
+# A user whose RLIMIT_MEMLOCK is less: as much as it may, and the rest as before.
+pins_memlock()
+{
+	local group
+
+	provide
+	vm_add vm0
+	pin 64
+	group=/dev/vfio/$(basename "$(readlink "$mdevs/$uuid/iommu_group")")
+	chown 65534 "$group"
+	chmod 666 /dev/vfio/vfio
+	prlimit --memlock=$((1 << 20)) setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$bin/pins" "$uuid" data 12 hold >/tmp/vm.out 2>&1 &
+	vm=$!
+	wait_until 60 says /tmp/vm.out rounds || fail "$(</tmp/vm.out)"
+	note "$(stat_of pinned) bytes, refused $(stat_of pin_refused) times, $(stat_of pin_hits) hits"
+	[ "$(stat_of pinned)" -le $((1 << 20)) ]
+	[ "$(stat_of pinned)" -gt 0 ]
+	[ "$(stat_of pin_refused)" -gt 0 ]
+	[ "$(stat_of pin_refused)" -lt 20 ]
+	kill -KILL "$vm"
+	reap "$vm"
+	wait_until 10 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
+}
+
+pins_remap()
+{
+	provide
+	vm_add vm0
+	pin 64
+	pins_of remap "$uuid"
+	[ "$(stat_of pin_unmaps)" -ge 5 ] || fail "$(stat_of pin_unmaps) times"
+	wait_until 10 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
+}
+
+pins_reset()
+{
+	provide
+	vm_add vm0
+	pin 64
+	pins_of reset "$uuid"
+}
+
+# Two threads take windows, a third opens another device, all of one VMM, under transfers.
+pins_race()
+{
+	local i other
+
+	provide
+	for ((i = 0; i < $(times 3); i++)); do
+		vm_add vm1
+		other=$uuid
+		vm_add vm0
+		pin 64
+		pins_of race "$uuid" "$other" 6
+		wait_until 10 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
+		"$pimctl" vm remove vm0
+		"$pimctl" vm remove vm1
+		become 0 free
+	done
+}
+
+# Killed while it pins, takes and gives.
+pins_killed()
+{
+	local i other
+
+	provide
+	for ((i = 0; i < $(times 8); i++)); do
+		vm_add vm1
+		other=$uuid
+		vm_add vm0
+		pin $((1 + i % 2 * 63))
+		start_pins race "$uuid" "$other" 1000
+		wait_until 20 pinned_some || fail "$(</tmp/vm.out)"
+		sleep "0.$((SRANDOM % 4))"
+		kill -KILL "$vm"
+		reap "$vm"
+		wait_until 10 unpinned || fail "$(stat_of pinned) bytes, $(pins) pages stay"
+		"$pimctl" vm remove vm0
+		"$pimctl" vm remove vm1
+		become 0 free
+	done
+}
+
+# In turn, with and without; the fastest of some. Not judged here: bench/pim is for that.
+pins_time()
+{
+	local i
+
+	provide
+	vm_add vm0
+	[ -p "/tmp/pins.$$" ] || mkfifo -m 600 "/tmp/pins.$$"
+	"$bin/pins" "$uuid" time 20 <>"/tmp/pins.$$" >/tmp/vm.out 2>&1 &
+	wait_until 20 says /tmp/vm.out ready || fail "$(</tmp/vm.out)"
+	for ((i = 0; i < 10; i++)); do
+		pin $((i % 2 * 64))
+		echo >"/tmp/pins.$$"
+		wait_until 60 answers "$i" || fail "$(</tmp/vm.out)"
+		note "pin_mib $((i % 2 * 64)): $(tail -n 1 /tmp/vm.out) ns there, back"
+	done
+}
+
+answers()	# N: more than that many
+{
+	[ "$(grep -c '^=' /tmp/vm.out)" -gt "$1" ]
+}
+
+pinned_some()
+{
+	[ "$(stat_of pin_hits)" != 0 ]
+}
+
 t_run info action info
 t_run work action work
 t_run wrong action wrong
@@ -389,5 +582,13 @@ t_run many many
 t_run killed killed
 t_run killed-in killed_in
 t_run fuzz fuzz
+t_run pins-data pins_data
+t_run pins-limit pins_limit
+t_run pins-memlock pins_memlock
+t_run pins-remap pins_remap
+t_run pins-reset pins_reset
+t_run pins-race pins_race
+t_run pins-killed pins_killed
+[ "${ANNEX_CASE:-}" != pins-time ] || t_run pins-time pins_time
 t_run parameters parameters
 t_end

@@ -7,7 +7,7 @@ pimctl_src := pim/pimctl.c pim/pimctl_rank.c pim/pimctl_lease.c pim/pimctl_event
 	      pim/pimctl_doctor.c pim/pimctl_vm.c pim/pimctl_top.c pim/pim_top.c \
 	      pim/pim_client.c
 
-pim_provider_src := $(pim_serve_src) pim/pim_provider.c
+pim_provider_src := $(pim_serve_src) pim/pim_provider.c pim/pim_provider_uring.c
 pim_emu_src := pim/pim_emu.c
 pim_hw_src := pim/pim_hw.c pim/pim_hw_sysfs.c
 pim_host_tools := pimctl pim-emu pim-hw
@@ -19,10 +19,10 @@ $(O)/pimctl: $(call obj,$(pimctl_src) $(pim_serve_src) $(cli_src) $(lib_src))
 	$(CC) $(LDFLAGS) $^ -ljansson -lncurses -o $@
 
 $(O)/pim-emu: $(call obj,$(pim_emu_src) $(pim_provider_src) $(cli_src)) $(O)/libpimdpu.a
-	$(CC) $(LDFLAGS) $^ -lpthread -o $@
+	$(CC) $(LDFLAGS) $^ -luring -lpthread -o $@
 
 $(O)/pim-hw: $(call obj,$(pim_hw_src) $(pim_provider_src) $(cli_src)) $(O)/libpimdpu.a
-	$(CC) $(LDFLAGS) $^ -lpthread -o $@
+	$(CC) $(LDFLAGS) $^ -luring -lpthread -o $@
 
 install: install-pim-host
 install-pim-host: $(pim_host_tools:%=$(O)/%)

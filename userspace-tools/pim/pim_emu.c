@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * pim-emu: a provider of ranks in software. Each rank has a thread that takes
- * its requests from pim.ko; DPUs that run are run by threads that all ranks
- * share. MRAM is the memory that pim.ko gives: transfers do not come here.
+ * its requests from pim.ko, or one does that for all; DPUs that run are run by
+ * threads that all ranks share. MRAM is the memory that pim.ko gives: transfers do
+ * not come here.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@ static const struct ax_opt opts[] = {
 	  "" },
 	{ "keep", 'k', NULL, "leave the ranks for another provider on SIGTERM (default: remove them)",
 	  NULL },
+	{ "io-uring", 'u', NULL,
+	  "one thread for all ranks, which waits by io_uring (default: a thread for each)", NULL },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
@@ -194,5 +197,6 @@ int main(int argc, char **argv)
 		providers[i] = &emus[i].provider;
 	for (uint64_t i = 0; i < s.ranks && ret == AX_OK; i++)
 		ret = start(&emus[i], &s, pool, control, s.first + i);
-	return pim_provide(providers, s.ranks, control, ax_has(&args, "keep"), ret);
+	return pim_provide(providers, s.ranks, control, ax_has(&args, "keep"),
+			   ax_has(&args, "io-uring"), ret);
 }

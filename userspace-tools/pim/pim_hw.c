@@ -167,5 +167,5 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < n && ret == AX_OK; i++)
 		ret = start(&hws[i], args.argv[i], control,
 			    first == PIM_ID_ANY ? PIM_ID_ANY : (uint32_t)(first + i), deadline);
-	return pim_provide(providers, n, control, ax_has(&args, "keep"), ret);
+	return pim_provide(providers, n, control, ax_has(&args, "keep"), false, ret);
 }

@@ -32,10 +32,18 @@ int pim_provide_rank(struct pim_provider *p, int control, struct pim_rank_add *a
 /*
  * Say "ready", and serve until SIGTERM, SIGINT, or no rank is left: the exit status.
  * @status other than AX_OK: only take the ranks away. @keep: leave them for another
- * provider. Threads go with the process, which is to end now: they may still be in
- * the kernel.
+ * provider. @uring: one thread for all of them, which waits by io_uring, if the kernel
+ * can, instead of a thread for each: fewer calls, but they wait for each other.
+ * Threads go with the process, which is to end now: they may still be in the kernel.
  */
 int pim_provide(struct pim_provider *const providers[], size_t n, int control, bool keep,
-		int status);
+		bool uring, int status);
+
+/*
+ * Serve them by one io_uring until all are lost, each of which is told with its errno:
+ * 0. -EOPNOTSUPP: the kernel has no such commands; another negative errno: no ring.
+ */
+int pim_provider_uring(struct pim_provider *const providers[], size_t n,
+		       void (*lost)(struct pim_provider *p, int error));
 
 #endif

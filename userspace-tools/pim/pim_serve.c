@@ -184,6 +184,22 @@ int64_t pim_serve_get_state(struct pim_serve *s, void *bytes, uint32_t room)
 	return ioctl(s->fd, PIM_IOC_STATE_GET, &io) ? -errno : (int64_t)io.bytes;
 }
 
+int pim_serve_take(struct pim_serve *s, struct pim_request *req)
+{
+	if (__atomic_load_n(&s->ring->req_prod, __ATOMIC_ACQUIRE) == s->seen)
+		return 0;
+	*req = s->req[s->seen & (s->depth - 1)];
+	s->seen++;
+	return 1;
+}
+
+void pim_serve_uring(struct pim_serve *s, struct pim_uring_run *run)
+{
+	__atomic_store_n(&s->ring->cmp_prod, s->completed, __ATOMIC_RELEASE);
+	s->told = s->completed;
+	*run = (struct pim_uring_run) { .seen = s->seen };
+}
+
 int pim_serve_next(struct pim_serve *s, struct pim_request *req, int timeout_ms)
 {
 	uint32_t prod = __atomic_load_n(&s->ring->req_prod, __ATOMIC_ACQUIRE);
@@ -204,13 +220,8 @@ int pim_serve_next(struct pim_serve *s, struct pim_request *req, int timeout_ms)
 			return 0;
 		}
 		s->told = s->completed;
-		prod = __atomic_load_n(&s->ring->req_prod, __ATOMIC_ACQUIRE);
 	}
-	if (prod == s->seen)
-		return 0;
-	*req = s->req[s->seen & (s->depth - 1)];
-	s->seen++;
-	return 1;
+	return pim_serve_take(s, req);
 }
 
 void pim_serve_complete(struct pim_serve *s, const struct pim_request *req, int result,

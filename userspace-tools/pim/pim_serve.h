@@ -63,6 +63,15 @@ int64_t pim_serve_get_state(struct pim_serve *s, void *bytes, uint32_t room);
 int pim_serve_next(struct pim_serve *s, struct pim_request *req, int timeout_ms);
 
 /*
+ * The same in two halves, for a program with an io_uring that waits for many things.
+ * pim_serve_take(): a request that is in the ring already, 1, or 0: there is none.
+ * When there is none: pim_serve_uring() passes on what was completed, and @run is what
+ * the PIM_URING_RUN is to hold that tells of the next one; it is to be submitted.
+ */
+int pim_serve_take(struct pim_serve *s, struct pim_request *req);
+void pim_serve_uring(struct pim_serve *s, struct pim_uring_run *run);
+
+/*
  * Answer a request: @result 0 or a negative errno; @words PIM_CIS_MAX result
  * words, or NULL. It reaches the kernel by the next pim_serve_next().
  */

@@ -91,8 +91,8 @@ struct pim_info {
  * The file (O_RDWR, O_CLOEXEC) is the provider's hold on the rank. When it is
  * closed, or its provider dies, everything that is under way ends with EIO, the
  * lease is broken, and the rank stays as faulty until another provider takes
- * it over or PIM_IOC_RANK_REMOVE. It is closed when no file descriptor and no
- * mapping of the rings is left: do not let children inherit it.
+ * it over or PIM_IOC_RANK_REMOVE. It is closed when no file descriptor, no mapping
+ * of the rings and no command of io_uring is left: do not let children inherit it.
  * Contents of MRAM go with the provider.
  *
  * The first request is PIM_OP_RESET: until it is answered the rank is scrubbing.
@@ -288,6 +288,28 @@ struct pim_run {
 	__u32 req_prod;
 	__u32 pad;
 };
+
+/**
+ * struct pim_uring_run - PIM_URING_RUN: PIM_IOC_RUN as a command of io_uring
+ * @seen: as in struct pim_run
+ * @flags: PIM_RUN_*
+ * @pad: must be 0
+ *
+ * IORING_OP_URING_CMD with cmd_op PIM_URING_RUN; this is what the cmd of its SQE
+ * holds. Completions are taken when it is submitted. Its CQE comes when there are
+ * requests beyond @seen, with res 0; the ring of requests says how many. One of a
+ * file may wait at a time; those with PIM_RUN_NOWAIT do not. Other res: -EBUSY one
+ * waits already, -ECANCELED the ring or the task that made it goes, -ESHUTDOWN as
+ * PIM_IOC_RUN, -EINVAL, -ENOTTY another cmd_op; -EOPNOTSUPP kernels that cannot
+ * cancel such commands, before 6.8: use PIM_IOC_RUN.
+ */
+struct pim_uring_run {
+	__u32 seen;
+	__u32 flags;
+	__u64 pad;
+};
+
+#define PIM_URING_RUN		1u
 
 /**
  * struct pim_eventfd - PIM_IOC_EVENTFD: signal an eventfd for each new request

@@ -5,16 +5,20 @@
  * usage: provider [--ranks N] [--id FIRST] [--mram BYTES] [--dpus N] [--depth N]
  *		   [--deadline MS] [--reset ok|error|hang] [--reset-ms MS] [--xfer] [--eventfd]
  *		   [--save ok|error|hang|empty|corrupt|mapped] [--restore ok|error|hang|stale]
- *		   [--name NAME]
+ *		   [--name NAME] [--io-uring once|again]
  *
  * Prints "ready" when all ranks are added. Ends with 0 when SIGTERM comes, 3
  * when the kernel has ended a rank (ESHUTDOWN), 1 on errors. With --xfer, MRAM
  * is told to be elsewhere: what is stored is complemented in the mapping, and
  * again when it is loaded. With --save, ranks can be saved: what is kept, behind a
- * checksum; "mapped" and "stale" do all but what is to be done about MRAM.
+ * checksum; "mapped" and "stale" do all but what is to be done about MRAM. With
+ * --io-uring, one thread serves all ranks by one ring, or, "again", by a new one
+ * each 50 requests, while commands of the old one wait. On SIGTERM it says how many
+ * calls it made, and for how many requests.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <liburing.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,7 +36,7 @@
 
 static struct {
 	unsigned long ranks, id, mram, dpus, depth, deadline, reset_ms;
-	const char *reset, *save, *restore, *name;
+	const char *reset, *save, *restore, *name, *uring;
 	bool xfer, eventfd;
 } opt = { .ranks = 1, .mram = 1 << 20, .dpus = 8, .reset = "ok", .restore = "ok", .name = "test" };
 
@@ -45,9 +49,16 @@ struct rank {
 	int event;
 };
 
+static unsigned long calls, requests;	/* on pim.ko, or io_uring; without the threads' locks */
+
 static void on_term(int sig)
 {
+	char text[64];
+	int n = snprintf(text, sizeof(text), "calls %lu requests %lu\n", calls, requests);
+
 	(void)sig;
+	if (write(1, text, n) != n)
+		_exit(1);
 	_exit(0);
 }
 
@@ -278,7 +289,9 @@ static void *run(void *arg)
 	for (;;) {
 		int got = pim_serve_next(r->s, &req, opt.eventfd ? -1 : 200);
 
+		__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
 		if (got > 0) {
+			__atomic_add_fetch(&requests, 1, __ATOMIC_RELAXED);
 			serve(r, &req);
 			continue;
 		}
@@ -289,6 +302,90 @@ static void *run(void *arg)
 		}
 		if (opt.eventfd)
 			wait_event(r);
+	}
+}
+
+static void arm(struct io_uring *ring, struct rank *r)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	struct pim_uring_run run;
+
+	pim_serve_uring(r->s, &run);
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, pim_serve_fd(r->s), NULL, 0, 0);
+	sqe->cmd_op = PIM_URING_RUN;
+	memcpy(sqe->cmd, &run, sizeof(run));
+	io_uring_sqe_set_data(sqe, r);
+}
+
+static void begin_ring(struct io_uring *ring, struct rank *ranks)
+{
+	int err = io_uring_queue_init(2 * opt.ranks, ring, 0);
+
+	if (err) {
+		fprintf(stderr, "io_uring: %s\n", strerror(-err));
+		exit(1);
+	}
+	for (unsigned long i = 0; i < opt.ranks; i++)
+		arm(ring, &ranks[i]);
+}
+
+/* A command has ended. False: this kernel has none. */
+static bool ended(struct io_uring *ring, struct rank *r, int res)
+{
+	struct pim_request req;
+
+	switch (res) {
+	case 0:
+		while (pim_serve_take(r->s, &req)) {
+			serve(r, &req);
+			requests++;
+		}
+		break;
+	case -EBUSY:		/* that of the last ring is still there */
+		if (strcmp(opt.uring, "again"))
+			exit(1);
+		usleep(1000);
+		break;
+	case -EOPNOTSUPP:
+		return false;
+	case -ESHUTDOWN:
+		exit(3);
+	default:
+		fprintf(stderr, "command: %s\n", strerror(-res));
+		exit(1);
+	}
+	arm(ring, r);
+	return true;
+}
+
+/* All ranks by one thread; returns when this kernel has no such commands. */
+static void run_uring(struct rank *ranks)
+{
+	unsigned long last = 0;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+
+	begin_ring(&ring, ranks);
+	for (;;) {
+		if (io_uring_submit_and_wait(&ring, 1) < 0)
+			exit(1);
+		calls++;
+		while (!io_uring_peek_cqe(&ring, &cqe)) {
+			struct rank *r = io_uring_cqe_get_data(cqe);
+			int res = cqe->res;
+
+			io_uring_cqe_seen(&ring, cqe);
+			if (!ended(&ring, r, res)) {
+				io_uring_queue_exit(&ring);
+				return;
+			}
+		}
+		if (!strcmp(opt.uring, "again") && requests >= last + 50) {
+			last = requests;
+			io_uring_submit(&ring);
+			io_uring_queue_exit(&ring);
+			begin_ring(&ring, ranks);
+		}
 	}
 }
 
@@ -341,7 +438,7 @@ int main(int argc, char **argv)
 		{ "dpus", 1, 0, 'd' }, { "depth", 1, 0, 'q' }, { "deadline", 1, 0, 't' },
 		{ "reset", 1, 0, 'r' }, { "reset-ms", 1, 0, 'R' }, { "xfer", 0, 0, 'x' },
 		{ "eventfd", 0, 0, 'e' }, { "save", 1, 0, 's' }, { "restore", 1, 0, 'S' },
-		{ "name", 1, 0, 'N' }, { 0 }
+		{ "name", 1, 0, 'N' }, { "io-uring", 1, 0, 'u' }, { 0 }
 	};
 	const struct sigaction term = { .sa_handler = on_term };
 	struct rank *ranks;
@@ -361,6 +458,8 @@ int main(int argc, char **argv)
 			opt.restore = optarg;
 		else if (c == 'N')
 			opt.name = optarg;
+		else if (c == 'u')
+			opt.uring = optarg;
 		else if (c == 'x')
 			opt.xfer = true;
 		else if (c == 'e')
@@ -377,6 +476,11 @@ int main(int argc, char **argv)
 		add(control, &ranks[i], i);
 	printf("ready\n");	/* first: a thread may end the process */
 	fflush(stdout);
+	if (opt.uring) {
+		run_uring(ranks);
+		printf("no such commands\n");
+		fflush(stdout);
+	}
 	for (unsigned long i = 0; i < opt.ranks; i++)
 		if (pthread_create(&thread, NULL, run, &ranks[i]))
 			return ax_error("no thread");

@@ -135,7 +135,7 @@ static size_t mappable(void)
 	return i.area.size;
 }
 
-static uint8_t *map_bells(size_t first, size_t bytes, int flags)
+static inline uint8_t *map_bells(size_t first, size_t bytes, int flags)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, device,
 		       bar_at + BAR_NOTIFY + first);
@@ -359,7 +359,7 @@ static int commit_to(uint32_t rank, uint64_t word, uint64_t *answer)
 	return status;
 }
 
-static int commit(uint64_t word, uint64_t *answer)
+static inline int commit(uint64_t word, uint64_t *answer)
 {
 	return commit_to(0, word, answer);
 }
@@ -375,7 +375,8 @@ static int transfer_of(uint32_t rank, bool write, uint64_t mask, uint32_t offset
 	return request(1, 32 + (write ? total : 0), 1 + (write ? 0 : total), piece);
 }
 
-static int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes, uint32_t piece)
+static inline int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t bytes,
+			   uint32_t piece)
 {
 	return transfer_of(0, write, mask, offset, bytes, piece);
 }
