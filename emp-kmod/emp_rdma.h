@@ -25,8 +25,13 @@
  * the tier's deadline fails; for what is under way the connection is broken
  * first, since nothing else calls it back from the device.
  *
+ * What the donor asks back (REVOKE) is withdrawn from the region, and given back
+ * when the region has moved what was there (emp_rdma_give.c). A slab that it takes
+ * by force is lost, and no other.
+ *
  * Who runs: requests are posted by whoever submits them and by the completion
- * queue's work item; ->mend makes and unmakes connections; ->tick keeps the time.
+ * queue's work item; ->mend makes and unmakes connections; ->tick keeps the time;
+ * ->give gives back.
  * Nothing on the way of a request allocates: it comes from a mempool with all
  * that it needs.
  *
@@ -68,12 +73,30 @@ enum emp_rdma_state {
 	EMP_RDMA_LOST,
 };
 
+/*
+ * How it is with a slab, changed under ->lock:
+ *
+ *	HELD -> WANTED -> LEAVING -> GIVING -> GIVEN
+ *	  \--------\---------\-----> TAKEN -> MISSED
+ */
+enum emp_rdma_grant_state {
+	EMP_GRANT_HELD,
+	EMP_GRANT_WANTED,	/* asked for; the region has not been told, or cannot spare it */
+	EMP_GRANT_LEAVING,	/* the region moves what is there */
+	EMP_GRANT_GIVING,	/* nothing is there; the donor may have it already */
+	EMP_GRANT_GIVEN,	/* the donor has it */
+	EMP_GRANT_TAKEN,	/* by force; the region has not been told */
+	EMP_GRANT_MISSED,	/* it has */
+};
+
 /* One slab of the donor's. */
 struct emp_rdma_grant {
 	u64 id;
 	u64 addr;
 	u32 rkey;
 	u32 seen;		/* round of LIST that had it */
+	u8 state;		/* enum emp_rdma_grant_state */
+	bool forced;		/* asked for with a time, after which it is taken */
 };
 
 /**
@@ -191,6 +214,7 @@ struct emp_rdma {
 	void *send_buf;		/* EMP_RDMA_SENDS pieces */
 	struct delayed_work mend;
 	struct delayed_work tick;
+	struct delayed_work give;
 };
 
 extern struct workqueue_struct *emp_rdma_wq;
@@ -239,6 +263,20 @@ int emp_rdma_data_init(struct emp_rdma *rd);
 void emp_rdma_data_exit(struct emp_rdma *rd);
 void emp_rdma_post(struct emp_rdma *rd);
 void emp_rdma_fail_waiting(struct emp_rdma *rd, int error);
+
+/* emp_rdma_give.c */
+bool emp_rdma_offers(void);
+void emp_rdma_revoke(struct emp_rdma *rd, const struct annex_donor_revoke *m);
+int emp_rdma_listed(struct emp_rdma *rd);
+void emp_rdma_give_soon(struct emp_rdma *rd);
+void emp_rdma_left(struct emp_tier *t);
+void emp_rdma_give_work(struct work_struct *work);
+
+/** emp_rdma_there - can data of this grant be there? ->lock is held */
+static inline bool emp_rdma_there(const struct emp_rdma_grant *g)
+{
+	return g->state <= EMP_GRANT_LEAVING;
+}
 
 /* emp_rdma_mend.c */
 void emp_rdma_broke(struct emp_rdma_conn *c, const char *why);
