@@ -94,8 +94,8 @@ shrinks()	# KEYS MB DRAM_MB [MORE_KEYS]
 	donor -m 128
 	filled "$1${4:+,$4}" "$2" "$3" "$disk:$2:0"
 	(($(attr f0 tiers/0/used) > half)) || fail "not much is on the donor; $(tier_note)"
-	resize $half
-	gave $half $half
+	resize "$half"
+	gave "$half" "$half"
 	(($(attr f0 tiers/0/used) <= half)) || fail "$(tier_note)"
 	(($(counter f0 moved_off) > 0)) || fail "nothing was moved"
 	reads_back 5
@@ -137,7 +137,7 @@ shrinks_loaded()	# KEYS MB DRAM_MB
 	while ((keep >= 4)); do
 		keep=$((keep / 2))
 		wait_until 60 in_use || fail "$(tier_note)"
-		resize ${keep}M
+		resize "${keep}M"
 		gave $((($2 - keep) * MiB)) $((keep * MiB))
 	done
 	ask p unload
@@ -294,7 +294,8 @@ strangers()
 	filled "$small" 16 8
 	sleep 1
 	becomes_link f0 0 active
-	tier_has asked 0 && tier_has revoked 0 || fail "$(tier_note)"
+	tier_has asked 0 || fail "$(tier_note)"
+	tier_has revoked 0 || fail "$(tier_note)"
 	goes_on
 	leave p
 }
