@@ -181,8 +181,8 @@ taken()
 	watch_events
 	donor_region f0 16 8 "$small,deadline=60s"
 	agent p /dev/emp/f0
-	ask p write 0 $n 5
-	got right=$n
+	ask p write 0 "$n" 5
+	got right="$n"
 	evict_all f0
 	tier_has used $((16 * MiB)) || fail "$(tier_note)"
 	resize 8M
@@ -191,21 +191,21 @@ taken()
 	becomes_tier leaving 0
 	granted $((8 * MiB)) || fail "the donor's clients hold something else"
 	event data-lost
-	ask p check 0 $n 5
+	ask p check 0 "$n" 5
 	got right=2048 bus=2048
-	ask p check 0 $n 0		# not zeros
+	ask p check 0 "$n" 0		# not zeros
 	((wrong == 2048 && bus == 2048)) || fail "$answer"
 	becomes_link f0 0 active
 	! state_is f0 0 lost || fail "the whole tier is lost"
 	no_event tier-lost
 	# What is lost is lost until it is written anew.
 	"$empctl" tier add f0 "$disk:16:0" >/dev/null
-	ask p punch 0 $n
-	ask p write 0 $n 6
-	got right=$n
+	ask p punch 0 "$n"
+	ask p write 0 "$n" 6
+	got right="$n"
 	evict_all f0
-	ask p check 0 $n 6
-	got right=$n
+	ask p check 0 "$n" 6
+	got right="$n"
 	in_use || fail "nothing is on the donor; $(tier_note)"
 	leave p
 }
