@@ -104,12 +104,12 @@ static struct emp_tier *emp_copy_tier(struct emp_region *r, u32 b, u32 copy)
 	return slot == EMP_NO_SLOT ? NULL : emp_tier_of_slot(r, slot);
 }
 
-/* The worse the higher; a copy that is not there is worst. */
+/* Of the place where it is. The worse the higher; a copy that is not there is worst. */
 static int emp_copy_state(struct emp_region *r, u32 b, u32 copy)
 {
 	struct emp_tier *t = emp_copy_tier(r, b, copy);
 
-	return t ? READ_ONCE(t->state) : EMP_TIER_GONE + 1;
+	return t ? emp_slot_state(t, emp_copy_slot(r, b, copy)) : EMP_TIER_GONE + 1;
 }
 
 /**
@@ -134,13 +134,19 @@ u32 emp_copy_pick(struct emp_region *r, u32 b, unsigned long w, u32 failed)
 	return first && emp_copy_state(r, b, 0) <= emp_copy_state(r, b, 1) ? 0 : 1;
 }
 
-/** emp_copy_on - the copy of @b that has a slot on @t, or EMP_COPY_NONE; the block is locked */
-u32 emp_copy_on(struct emp_region *r, u32 b, const struct emp_tier *t)
+/*
+ * emp_copy_on - the copy of the locked block @b that has a slot on @t; @leaving:
+ * in a unit of it that is withdrawn
+ *
+ * EMP_COPY_NONE: none.
+ */
+u32 emp_copy_on(struct emp_region *r, u32 b, const struct emp_tier *t, bool leaving)
 {
 	u32 copy;
 
 	for (copy = 0; copy < EMP_COPIES; copy++)
-		if (emp_copy_tier(r, b, copy) == t)
+		if (emp_copy_tier(r, b, copy) == t &&
+		    (!leaving || emp_unit_state(t, emp_copy_slot(r, b, copy)) != EMP_UNIT_IN))
 			return copy;
 	return EMP_COPY_NONE;
 }
@@ -420,12 +426,13 @@ void emp_copy_bad(struct emp_region *r, u32 b, u64 s, u32 failed)
 }
 
 /*
- * emp_copy_leave - block @b shall have no copy on @t, which cannot be moved
+ * emp_copy_leave - block @b shall have no copy on @t, which cannot be moved;
+ * @leaving: none in what is withdrawn of it
  *
  * Return: 0 it has none (any more), -EAGAIN in use or the other copy is not
  * complete so far, -ENOSPC there is no other.
  */
-int emp_copy_leave(struct emp_region *r, u32 b, struct emp_tier *t)
+int emp_copy_leave(struct emp_region *r, u32 b, struct emp_tier *t, bool leaving)
 {
 	bool busy, first, second;
 	unsigned long flags, any;
@@ -433,7 +440,7 @@ int emp_copy_leave(struct emp_region *r, u32 b, struct emp_tier *t)
 	u32 copy;
 
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
-	copy = emp_copy_on(r, b, t);
+	copy = emp_copy_on(r, b, t, leaving);
 	any = emp_copy_any(r, b, &busy, &first, &second);
 	if (copy == EMP_COPY_NONE) {
 		err = 0;
@@ -591,7 +598,7 @@ static int emp_copy_block(struct emp_region *r, u32 b, u64 *bytes)
 	if (slot == EMP_NO_SLOT)
 		goto unlock;
 	err = -EAGAIN;
-	if (!emp_tier_writable(emp_copy_tier(r, b, 1)))
+	if (emp_copy_state(r, b, 1) > EMP_TIER_DEGRADED)
 		goto unlock;
 	from = emp_tier_get_slot(r, e->slot);
 	to = emp_tier_get_slot(r, slot);

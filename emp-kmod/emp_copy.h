@@ -78,7 +78,7 @@ static inline void emp_sub_store(struct emp_region *r, u32 b, u64 s, unsigned lo
 }
 
 u32 emp_copy_pick(struct emp_region *r, u32 b, unsigned long w, u32 failed);
-u32 emp_copy_on(struct emp_region *r, u32 b, const struct emp_tier *t);
+u32 emp_copy_on(struct emp_region *r, u32 b, const struct emp_tier *t, bool leaving);
 u32 emp_copy_deadline(struct emp_region *r, u32 b, u32 copy);
 unsigned long emp_copy_alive(struct emp_region *r, u32 b);
 void emp_copy_swap(struct emp_region *r, u32 b);
@@ -90,7 +90,7 @@ void emp_copy_drop(struct emp_region *r, u32 b);
 void emp_copy_bad(struct emp_region *r, u32 b, u64 s, u32 failed);
 void emp_copy_check(struct emp_region *r, u32 b, u64 s);
 void emp_copy_ended(struct emp_region *r, u32 b, u32 slot);
-int emp_copy_leave(struct emp_region *r, u32 b, struct emp_tier *t);
+int emp_copy_leave(struct emp_region *r, u32 b, struct emp_tier *t, bool leaving);
 void emp_copy_tier_lost(struct emp_region *r);
 int emp_copy_init(struct emp_region *r, u32 redundancy);
 void emp_copy_stop(struct emp_region *r);

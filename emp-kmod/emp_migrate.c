@@ -14,7 +14,9 @@
  * time the oldest of a few that were picked at random.
  *
  * Draining moves all blocks; what is in DRAM becomes dirty instead, and finds
- * a place elsewhere when it is evicted.
+ * a place elsewhere when it is evicted. So does leaving, for the units of a tier
+ * that are withdrawn (emp_tier_withdraw()), in the background and until it is
+ * done: what finds no place stays, and is tried again later.
  *
  * With redundancy either copy of a block can be moved, never onto the device of
  * the other.
@@ -26,6 +28,7 @@
 
 #include "emp_check.h"
 #include "emp_copy.h"
+#include "emp_event.h"
 #include "emp_fetch.h"
 #include "emp_folio.h"
 #include "emp_migrate.h"
@@ -35,6 +38,8 @@
 
 #define EMP_DEMOTE_SAMPLE	16	/* blocks compared for each one demoted */
 #define EMP_DRAIN_PATIENCE	8	/* rounds until read-ahead is not relied on any more */
+#define EMP_LEAVE_AGAIN		(HZ / 20UL) /* to the next look at blocks that were in use */
+#define EMP_LEAVE_BACKOFF	HZ	/* ... that found no place, or could not be read */
 
 /* One synchronous request; outlives its waiter when the tier is late. */
 struct emp_sync {
@@ -190,10 +195,12 @@ static struct emp_tier *emp_migrate_other(struct emp_region *r, u32 b, u32 copy)
 }
 
 /*
- * Move block @b off @from; only to a tier at place @min_tier or behind.
+ * Move block @b off @from, or, @leaving, what is withdrawn of it; only to a tier
+ * at place @min_tier or behind.
  * Return: 0 moved or nothing to move, -EAGAIN it is in use, or an error.
  */
-static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from, u32 min_tier)
+static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from, bool leaving,
+			     u32 min_tier)
 {
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct emp_bent *e = &r->bent[b];
@@ -208,7 +215,7 @@ static int emp_migrate_block(struct emp_region *r, u32 b, struct emp_tier *from,
 	spin_lock_irqsave(lock, flags);
 	if (r->copies)
 		emp_copy_settle(r, b, false);
-	copy = emp_copy_on(r, b, from);
+	copy = emp_copy_on(r, b, from, leaving);
 	err = 0;
 	if (copy == EMP_COPY_NONE)
 		goto unlock;
@@ -307,13 +314,13 @@ static void emp_demote_tier(struct emp_region *r, struct emp_tier *t, u32 at)
 	u32 b, vain = 0;
 
 	while (!READ_ONCE(r->nowb) && emp_tier_writable(t) &&
-	       READ_ONCE(t->used) > t->nr_slots - DIV_ROUND_UP(t->nr_slots, 8) && vain < 64) {
+	       READ_ONCE(t->room) < DIV_ROUND_UP(emp_tier_slots(t), 8) && vain < 64) {
 		b = emp_demote_pick(r, t);
 		if (b == EMP_NO_SLOT) {
 			vain++;
 			continue;
 		}
-		switch (emp_migrate_block(r, b, t, at + 1)) {
+		switch (emp_migrate_block(r, b, t, false, at + 1)) {
 		case 0:
 			emp_count(r, demoted);
 			vain = 0;
@@ -356,17 +363,18 @@ void emp_demote_check(struct emp_region *r, struct emp_tier *t)
 {
 	if (r->copies && READ_ONCE(r->nr_tiers) <= EMP_COPIES)
 		return;		/* all of a block is on both */
-	if (READ_ONCE(t->used) > t->nr_slots - DIV_ROUND_UP(t->nr_slots, 16) && !READ_ONCE(r->nowb))
+	if (READ_ONCE(t->room) < DIV_ROUND_UP(emp_tier_slots(t), 16) && !READ_ONCE(r->nowb))
 		queue_work(system_unbound_wq, &r->demote_work);
 }
 
 /*
- * emp_migrate_evacuate - what of @b is in DRAM no longer has a copy on @t
+ * emp_migrate_evacuate - what of @b is in DRAM no longer has a copy on @t, or,
+ * @leaving, in what is withdrawn of it
  *
  * The rest of the block is fetched. Return: 0 the block has no slot on @t any
  * more, -EAGAIN a fetch or a write is under way, -EIO a part is lost.
  */
-int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
+int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t, bool leaving)
 {
 	spinlock_t *lock = emp_block_lock(r, b);
 	struct emp_bent *e = &r->bent[b];
@@ -380,7 +388,7 @@ int emp_migrate_evacuate(struct emp_region *r, u32 b, struct emp_tier *t)
 		emp_fetch_ahead(r, first, first + emp_subs_per_block(r));
 
 	spin_lock_irqsave(lock, flags);
-	if (emp_copy_on(r, b, t) == EMP_COPY_NONE) {
+	if (emp_copy_on(r, b, t, leaving) == EMP_COPY_NONE) {
 		err = 0;
 		goto unlock;
 	}
@@ -445,30 +453,37 @@ static void emp_migrate_fetch(struct emp_region *r, u32 b, struct emp_tier *t, u
 	}
 }
 
-/* What of block @b is on @t and could not be read is not expected any more. */
-static void emp_migrate_give_up(struct emp_region *r, u32 b, struct emp_tier *t)
+/*
+ * What of block @b is on @t, or in what is withdrawn of it, and could not be read
+ * is not expected any more. Return: is anything lost by that?
+ */
+static bool emp_migrate_give_up(struct emp_region *r, u32 b, struct emp_tier *t, bool leaving)
 {
-	bool gone = READ_ONCE(t->state) == EMP_TIER_GONE;
 	u64 s, first = emp_first_sub(r, b);
 	struct emp_bent *e = &r->bent[b];
 	unsigned long flags, w, here;
+	bool gone, lost = false;
 	u32 copy;
 
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
-	copy = emp_copy_on(r, b, t);
+	copy = emp_copy_on(r, b, t, leaving);
 	if (copy == EMP_COPY_NONE || e->flags & EMP_B_HUGE)
 		goto unlock;
+	gone = emp_slot_state(t, emp_copy_slot(r, b, copy)) == EMP_TIER_GONE;
 	e->flags &= ~EMP_B_MIGRATE;
 	here = emp_copy_bit(copy);
 	for (s = first; s < first + emp_subs_per_block(r); s++) {
 		w = r->sub[s];
 		if (w & EMP_S_STORED & ~here)
 			continue;	/* elsewhere, too */
-		if (!(w & EMP_S_PRESENT) && (w & EMP_S_LOST || (gone && w & here)))
+		if (!(w & EMP_S_PRESENT) && (w & EMP_S_LOST || (gone && w & here))) {
 			emp_sub_store(r, b, s, EMP_S_LOST | EMP_S_FOREVER);
+			lost = true;
+		}
 	}
 unlock:
 	spin_unlock_irqrestore(emp_block_lock(r, b), flags);
+	return lost;
 }
 
 static bool emp_drain_unreadable(int err)
@@ -489,14 +504,38 @@ static bool emp_drain_unreadable(int err)
  * With redundancy what cannot be moved off @t can be on the other tier. @err:
  * why it cannot. Return: 0 then, or the error that remains.
  */
-static int emp_migrate_copies(struct emp_region *r, u32 b, struct emp_tier *t, int err)
+static int emp_migrate_copies(struct emp_region *r, u32 b, struct emp_tier *t, bool leaving,
+			      int err)
 {
 	int left;
 
 	if (!r->copies || (err != -ENOSPC && !emp_drain_unreadable(err)))
 		return err;
-	left = emp_copy_leave(r, b, t);
+	left = emp_copy_leave(r, b, t, leaving);
 	return !left || (err == -ENOSPC && left == -EAGAIN) ? left : err;
+}
+
+/*
+ * Get block @b off @t, or, @leaving, out of what is withdrawn of it, in whatever
+ * way there is. Return: 0 it is, -EAGAIN another round, or an error.
+ */
+static int emp_drain_block(struct emp_region *r, u32 b, struct emp_tier *t, bool leaving,
+			   u32 round)
+{
+	int err = emp_migrate_block(r, b, t, leaving, 0);
+
+	if (err == -ENOSPC && (u64)READ_ONCE(r->limit) << PAGE_SHIFT >= r->bytes) {
+		/* No other tier, but DRAM holds it all. */
+		emp_fetch_ahead(r, emp_first_sub(r, b),
+				emp_first_sub(r, b) + emp_subs_per_block(r));
+		err = -EAGAIN;
+	}
+	err = emp_migrate_copies(r, b, t, leaving, err);
+	if (err == -EAGAIN)
+		err = emp_migrate_evacuate(r, b, t, leaving);
+	if (err == -EAGAIN && round >= EMP_DRAIN_PATIENCE)
+		emp_migrate_fetch(r, b, t, round);
+	return err;
 }
 
 /*
@@ -515,23 +554,12 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 		worst = 0;
 		for (b = 0; b < r->nr_blocks; b++) {
 			if (force && READ_ONCE(t->state) == EMP_TIER_GONE)
-				emp_migrate_give_up(r, b, t);
-			err = emp_migrate_block(r, b, t, 0);
-			if (err == -ENOSPC && (u64)READ_ONCE(r->limit) << PAGE_SHIFT >= r->bytes) {
-				/* No other tier, but DRAM holds it all. */
-				emp_fetch_ahead(r, emp_first_sub(r, b),
-						emp_first_sub(r, b) + emp_subs_per_block(r));
-				err = -EAGAIN;
-			}
-			err = emp_migrate_copies(r, b, t, err);
-			if (err == -EAGAIN)
-				err = emp_migrate_evacuate(r, b, t);
-			if (err == -EAGAIN && round >= EMP_DRAIN_PATIENCE)
-				emp_migrate_fetch(r, b, t, round);
+				emp_migrate_give_up(r, b, t, false);
+			err = emp_drain_block(r, b, t, false, round);
 			if (force && emp_drain_unreadable(err)) {
 				emp_migrate_fetch(r, b, t, round);
 				if (round)
-					emp_migrate_give_up(r, b, t);
+					emp_migrate_give_up(r, b, t, false);
 				err = -EAGAIN;
 			}
 			if (err && err != -EAGAIN) {
@@ -554,16 +582,92 @@ int emp_migrate_drain(struct emp_region *r, struct emp_tier *t, unsigned long un
 	return 0;
 }
 
+/*
+ * Has block @b a slot in a unit of @t that is withdrawn? enum emp_unit_state of
+ * that. A guess, without locks.
+ */
+static u32 emp_leave_state(struct emp_region *r, u32 b, struct emp_tier *t)
+{
+	u32 slot[EMP_COPIES] = { READ_ONCE(r->bent[b].slot), EMP_NO_SLOT }, copy, state;
+
+	if (r->copies)
+		slot[1] = READ_ONCE(r->copies->slot[b]);
+	for (copy = 0; copy < EMP_COPIES; copy++) {
+		if (slot[copy] == EMP_NO_SLOT || slot[copy] < t->first ||
+		    slot[copy] - t->first >= t->nr_slots)
+			continue;
+		state = emp_unit_state(t, slot[copy]);
+		if (state != EMP_UNIT_IN)
+			return state;
+	}
+	return EMP_UNIT_IN;
+}
+
+/* Empty the units of a tier that are withdrawn; stopped by ->nowb. */
+static void emp_leave_work(struct work_struct *work)
+{
+	struct emp_tier *t = container_of(work, struct emp_tier, leave.work);
+	unsigned long again = 0;
+	struct emp_region *r = t->region;
+	bool lost = false;
+	u32 b, state;
+	int err;
+
+	for (b = 0; b < r->nr_blocks; b++) {
+		/* With the whole tier all that was there is lost, and that is another matter. */
+		if (READ_ONCE(r->nowb) || READ_ONCE(t->state) == EMP_TIER_GONE)
+			return;
+		if (!(b & 255))
+			cond_resched();
+		state = emp_leave_state(r, b, t);
+		if (state == EMP_UNIT_IN)
+			continue;
+		if (state == EMP_UNIT_LOST)
+			lost |= emp_migrate_give_up(r, b, t, true);
+		err = emp_drain_block(r, b, t, true, t->leave_round);
+		if (!err && state == EMP_UNIT_LEAVING)
+			emp_count(r, moved_off);
+		else if (err == -EAGAIN)
+			again = max(again, EMP_LEAVE_AGAIN);
+		else if (err)
+			again = EMP_LEAVE_BACKOFF;
+		if (err && err != -EAGAIN && err != -ENOSPC)
+			emp_count(r, migrate_error);
+		cond_resched();
+	}
+	t->leave_round++;
+	if (lost)
+		emp_event_post(EMP_EVENT_DATA_LOST, r->name, EMP_EVENT_NO_TIER);
+	if (t->ops->left)
+		t->ops->left(t);
+	if (emp_tier_leaving(t))
+		queue_delayed_work(system_unbound_wq, &t->leave, again ?: 1);
+}
+
+/** emp_leave_init - of a new tier; emp_tier_close() cancels it */
+void emp_leave_init(struct emp_tier *t)
+{
+	INIT_DELAYED_WORK(&t->leave, emp_leave_work);
+}
+
 void emp_migrate_init(struct emp_region *r)
 {
 	INIT_WORK(&r->demote_work, emp_demote_work);
 	mutex_init(&r->migrate_lock);
 }
 
-/** emp_migrate_stop - no demotion, no copies from now on */
+/** emp_migrate_stop - no demotion, no copies, nothing leaves from now on */
 void emp_migrate_stop(struct emp_region *r)
 {
+	u32 i;
+
 	WRITE_ONCE(r->nowb, true);
+	/* emp_tier_withdraw() sees that, or is over. */
+	mutex_lock(&r->conf_lock);
+	mutex_unlock(&r->conf_lock);
+	for (i = 0; i < r->nr_tiers; i++)
+		if (r->tier[i])
+			cancel_delayed_work_sync(&r->tier[i]->leave);
 	cancel_work_sync(&r->demote_work);
 	emp_copy_stop(r);
 }

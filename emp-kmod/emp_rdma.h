@@ -34,10 +34,15 @@
  * the tier's deadline fails; for what is under way the connections are broken
  * first, since nothing else calls it back from the device.
  *
+ * What the donor asks back (REVOKE) is withdrawn from the region, and given back
+ * when the region has moved what was there (emp_rdma_give.c). A slab that it takes
+ * by force is lost, and no other.
+ *
  * Who runs: requests are posted by whoever submits them and by the completion
  * queues' work items, or by a fault that polls for its read; ->mend makes and
  * unmakes connections, nobody else does while the tier is open; ->tick keeps the
- * time. Nothing on the way of a request allocates: it comes from a mempool with all
+ * time; ->give gives back. Nothing on the way of a request allocates: it comes from
+ * a mempool with all
  * that it needs.
  *
  * Locks: ->lock (spin, irq) is inside of all locks of emp.ko, since requests
@@ -84,12 +89,30 @@ enum emp_rdma_state {
 	EMP_RDMA_LOST,
 };
 
+/*
+ * How it is with a slab, changed under ->lock:
+ *
+ *	HELD -> WANTED -> LEAVING -> GIVING -> GIVEN
+ *	  \--------\---------\-----> TAKEN -> MISSED
+ */
+enum emp_rdma_grant_state {
+	EMP_GRANT_HELD,
+	EMP_GRANT_WANTED,	/* asked for; the region has not been told, or cannot spare it */
+	EMP_GRANT_LEAVING,	/* the region moves what is there */
+	EMP_GRANT_GIVING,	/* nothing is there; the donor may have it already */
+	EMP_GRANT_GIVEN,	/* the donor has it */
+	EMP_GRANT_TAKEN,	/* by force; the region has not been told */
+	EMP_GRANT_MISSED,	/* it has */
+};
+
 /* One slab of the donor's. */
 struct emp_rdma_grant {
 	u64 id;
 	u64 addr;
 	u32 rkey;
 	u32 seen;		/* round of LIST that had it */
+	u8 state;		/* enum emp_rdma_grant_state */
+	bool forced;		/* asked for with a time, after which it is taken */
 };
 
 /**
@@ -231,6 +254,7 @@ struct emp_rdma {
 	void *send_buf;		/* EMP_RDMA_SENDS pieces */
 	struct delayed_work mend;
 	struct delayed_work tick;
+	struct delayed_work give;
 };
 
 extern struct workqueue_struct *emp_rdma_wq;
@@ -287,6 +311,20 @@ void emp_rdma_data_exit(struct emp_rdma *rd);
 void emp_rdma_post(struct emp_rdma *rd);
 void emp_rdma_fail_waiting(struct emp_rdma *rd, int error);
 u32 emp_rdma_group(const struct emp_rdma_conn *control, u32 cpu);
+
+/* emp_rdma_give.c */
+bool emp_rdma_offers(void);
+void emp_rdma_revoke(struct emp_rdma *rd, const struct annex_donor_revoke *m);
+int emp_rdma_listed(struct emp_rdma *rd);
+void emp_rdma_give_soon(struct emp_rdma *rd);
+void emp_rdma_left(struct emp_tier *t);
+void emp_rdma_give_work(struct work_struct *work);
+
+/** emp_rdma_there - can data of this grant be there? ->lock is held */
+static inline bool emp_rdma_there(const struct emp_rdma_grant *g)
+{
+	return g->state <= EMP_GRANT_LEAVING;
+}
 
 /* emp_rdma_mend.c */
 void emp_rdma_broke(struct emp_rdma_conn *c, const char *why);

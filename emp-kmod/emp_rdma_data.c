@@ -101,8 +101,11 @@ static int emp_rdma_post_req(struct emp_rdma_conn *c, struct emp_rdma_req *req)
 {
 	struct emp_rdma *rd = c->rd;
 	const struct emp_rdma_grant *g = &rd->grant[req->pos >> rd->slab_shift];
-	int err = emp_rdma_map(c, req);
+	int err;
 
+	if (!emp_rdma_there(g))
+		return -EIO;
+	err = emp_rdma_map(c, req);
 	if (err)
 		return err;
 	req->conn = c;
@@ -378,6 +381,7 @@ const struct emp_tier_ops emp_rdma_ops = {
 	.close		= emp_rdma_close,
 	.link		= emp_rdma_link,
 	.connections	= emp_rdma_connections,
+	.left		= emp_rdma_left,
 };
 
 /** emp_rdma_data_init - the pool of requests; max_sge is known by then */

@@ -23,7 +23,8 @@ void emp_rdma_hello(struct emp_rdma *rd, enum annex_donor_kind kind, u32 qpn,
 	h->flags = cpu_to_le32(rd->noauth ? ANNEX_DONOR_F_NOAUTH : 0);
 	if (kind == ANNEX_DONOR_OPEN) {
 		h->features = cpu_to_le32(ANNEX_DONOR_FEAT_RESUME |
-					  (rd->queues ? ANNEX_DONOR_FEAT_JOIN : 0));
+					  (rd->queues ? ANNEX_DONOR_FEAT_JOIN : 0) |
+					  (emp_rdma_offers() ? ANNEX_DONOR_FEAT_GIVE_BACK : 0));
 		h->id = cpu_to_le64(rd->noauth ? 0 : emp_rdma_key_id(&rd->key));
 		get_random_bytes(h->nonce, sizeof(h->nonce));
 		return;
@@ -154,8 +155,9 @@ void emp_rdma_message(struct emp_rdma_conn *c, const void *data, size_t len)
 		WRITE_ONCE(rd->reason, le32_to_cpu(m->status));
 		emp_rdma_lost(rd, "the donor has ended the session");
 		return;
+	case ANNEX_DONOR_REVOKE:
 	case ANNEX_DONOR_REVOKED:
-		emp_rdma_lost(rd, "the donor has taken memory back");
+		emp_rdma_revoke(rd, data);
 		return;
 	}
 	emp_rdma_answer(rd, m, len);
@@ -220,12 +222,12 @@ int emp_rdma_grants(struct emp_rdma_conn *c, u64 bytes)
 	return 0;
 }
 
-/** emp_rdma_list - after RESUME: has the donor all of it? -ESTALE: not all */
+/** emp_rdma_list - after RESUME: what has the donor still? -ESTALE: not what it should */
 int emp_rdma_list(struct emp_rdma_conn *c)
 {
 	struct emp_rdma *rd = c->rd;
 	struct annex_donor_after q = { 0 };
-	u32 i, n, found = 0, rounds = 0;
+	u32 i, n, rounds = 0;
 	int err;
 
 	rd->list_round++;
@@ -250,11 +252,10 @@ int emp_rdma_list(struct emp_rdma_conn *c)
 			    have->seen == rd->list_round)
 				return -EPROTO;
 			have->seen = rd->list_round;
-			found++;
 		}
 		/* a donor that has no end to its list */
 		if (++rounds > rd->nr_grants / ANNEX_DONOR_LIST_MAX + 16)
 			return -EPROTO;
 	} while (n == ANNEX_DONOR_LIST_MAX);
-	return found == rd->nr_grants ? 0 : -ESTALE;
+	return emp_rdma_listed(rd);
 }

@@ -102,6 +102,7 @@ static struct emp_rdma *emp_rdma_new(struct emp_tier *t, const struct emp_donor 
 	xa_init(&rd->by_id);
 	INIT_DELAYED_WORK(&rd->mend, emp_rdma_mend_work);
 	INIT_DELAYED_WORK(&rd->tick, emp_rdma_tick_work);
+	INIT_DELAYED_WORK(&rd->give, emp_rdma_give_work);
 	rd->state = EMP_RDMA_OPENING;
 	rd->answer = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	rd->send_buf = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
@@ -146,6 +147,8 @@ static int emp_rdma_open(struct emp_tier *t, const struct emp_donor *d)
 		goto free;
 	}
 	err = emp_rdma_data_init(rd) ?: emp_rdma_grants(c, t->bytes);
+	if (!err && rd->features & ANNEX_DONOR_FEAT_GIVE_BACK)
+		err = emp_tier_units(t, rd->slab_bytes);
 	if (err)
 		goto bye;
 	t->priv = rd;
@@ -155,11 +158,13 @@ static int emp_rdma_open(struct emp_tier *t, const struct emp_donor *d)
 		goto bye;
 	queue_delayed_work(emp_rdma_wq, &rd->tick, 0);
 	queue_delayed_work(emp_rdma_wq, &rd->mend, 0);	/* data connections */
+	emp_rdma_give_soon(rd);		/* it may have asked already */
 	return 0;
 bye:
 	emp_rdma_conn_bye(c);
 	emp_rdma_conn_free(c);
 free:
+	cancel_delayed_work_sync(&rd->give);
 	emp_rdma_free(rd);
 	return err;
 }
@@ -176,6 +181,7 @@ void emp_rdma_close(struct emp_tier *t)
 	spin_unlock_irqrestore(&rd->lock, flags);
 	wake_up_all(&rd->wait);
 	cancel_delayed_work_sync(&rd->tick);
+	cancel_delayed_work_sync(&rd->give);
 	cancel_delayed_work_sync(&rd->mend);
 
 	spin_lock_irqsave(&rd->lock, flags);
@@ -192,6 +198,7 @@ void emp_rdma_close(struct emp_tier *t)
 	}
 	/* Somebody may have asked for it until there was no connection. */
 	cancel_delayed_work_sync(&rd->mend);
+	cancel_delayed_work_sync(&rd->give);
 	emp_rdma_free(rd);
 }
 

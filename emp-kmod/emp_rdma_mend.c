@@ -162,6 +162,7 @@ static void emp_rdma_resume(struct emp_rdma *rd)
 					      rd->tier->device);
 			emp_tier_trouble(rd->tier, false);
 			emp_rdma_post(rd);
+			emp_rdma_give_soon(rd);
 			return;
 		}
 		emp_rdma_conn_free(c);

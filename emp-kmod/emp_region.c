@@ -171,12 +171,13 @@ bool emp_region_fits(struct emp_region *r, const struct emp_tier *without)
 	for (i = 0; i < r->nr_tiers; i++) {
 		if (!emp_region_counts(r, i, without))
 			continue;
-		here = r->tier[i]->nr_slots;
+		here = emp_tier_slots(r->tier[i]);
 		for (j = 0; r->copies && j < r->nr_tiers; j++) {
 			if (j == i || !emp_region_counts(r, j, without) ||
 			    emp_tier_apart(r->tier[j], r->tier[i]))
 				continue;
-			here = j < i ? 0 : here + r->tier[j]->nr_slots;	/* counted with the first */
+			/* counted with the first */
+			here = j < i ? 0 : here + emp_tier_slots(r->tier[j]);
 			if (!here)
 				break;
 		}
@@ -198,7 +199,8 @@ u64 emp_region_metadata(const struct emp_region *r)
 	for (i = 0; i < r->nr_tiers; i++)
 		if (r->tier[i])
 			n += sizeof(struct emp_tier) + r->tier[i]->nr_slots / 8 +
-			     r->tier[i]->nr_chunks * sizeof(u16);
+			     r->tier[i]->nr_chunks * sizeof(u16) +
+			     r->tier[i]->nr_units * sizeof(struct emp_unit);
 	return n;
 }
 

@@ -59,6 +59,7 @@
 	X(hwpoison)		/* subblocks hit by a hardware memory error */	\
 	X(demoted)		/* blocks moved to a slower tier */		\
 	X(migrate_error)	/* blocks that could not be moved */		\
+	X(moved_off)		/* blocks moved off what is asked back */	\
 	X(shrinker_freed)	/* pages freed because the host was short */
 
 enum emp_counter {

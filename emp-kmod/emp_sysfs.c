@@ -415,7 +415,24 @@ static struct emp_tier_attr emp_tier_attr_##name =				\
 EMP_TIER_ATTR_RO(type, "%s", t->ops->name);
 EMP_TIER_ATTR_RO(device, "%s", t->device);
 EMP_TIER_ATTR_RO(base, "%llu", t->base);
-EMP_TIER_ATTR_RO(bytes, "%llu", t->bytes);
+static u64 emp_tier_unit_bytes(const struct emp_tier *t, u32 units)
+{
+	return (u64)units << (t->unit_shift + t->region->block_shift);
+}
+
+/* The last unit may be larger than what is used of it. */
+static u64 emp_tier_bytes(const struct emp_tier *t)
+{
+	u64 gone = emp_tier_unit_bytes(t, READ_ONCE(t->given) + READ_ONCE(t->revoked));
+
+	return t->bytes - min(gone, t->bytes);
+}
+
+EMP_TIER_ATTR_RO(bytes, "%llu", emp_tier_bytes(t));
+EMP_TIER_ATTR_RO(asked, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->asked)));
+EMP_TIER_ATTR_RO(leaving, "%llu", emp_tier_leaving(t) << t->region->block_shift);
+EMP_TIER_ATTR_RO(given_back, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->given)));
+EMP_TIER_ATTR_RO(revoked, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->revoked)));
 EMP_TIER_ATTR_RO(used, "%llu", (u64)READ_ONCE(t->used) << t->region->block_shift);
 EMP_TIER_ATTR_RO(state, "%s", emp_tier_states[READ_ONCE(t->state)]);
 EMP_TIER_ATTR_RO(link, "%s", t->ops->link ? t->ops->link(t) : "-");
@@ -492,6 +509,8 @@ static struct attribute *emp_tier_attrs[] = {
 	&emp_tier_attr_type.attr, &emp_tier_attr_device.attr, &emp_tier_attr_base.attr,
 	&emp_tier_attr_bytes.attr, &emp_tier_attr_used.attr, &emp_tier_attr_state.attr,
 	&emp_tier_attr_link.attr, &emp_tier_attr_connections.attr,
+	&emp_tier_attr_asked.attr, &emp_tier_attr_leaving.attr,
+	&emp_tier_attr_given_back.attr, &emp_tier_attr_revoked.attr,
 	&emp_tier_attr_deadline_ms.attr, &emp_tier_attr_queue_depth.attr,
 	&emp_tier_attr_inflight.attr, &emp_tier_attr_reads.attr, &emp_tier_attr_read_bytes.attr,
 	&emp_tier_attr_writes.attr, &emp_tier_attr_write_bytes.attr,

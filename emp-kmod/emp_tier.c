@@ -12,6 +12,7 @@
  * folios until the device ends it. Those who wait for it do not.
  */
 #include <linux/bitmap.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/sched/clock.h>
@@ -223,7 +224,7 @@ static bool emp_tier_room(struct emp_region *r, int worst, u64 more)
 		struct emp_tier *t = READ_ONCE(r->tier[i]);
 
 		if (t && READ_ONCE(t->state) <= worst)
-			n += t->nr_slots - min(READ_ONCE(t->used), t->nr_slots);
+			n += READ_ONCE(t->room);
 	}
 	rcu_read_unlock();
 	return n > more;
@@ -268,7 +269,7 @@ static u32 emp_tier_slot_alloc(struct emp_tier *t)
 	unsigned long flags;
 
 	spin_lock_irqsave(&t->slot_lock, flags);
-	if (!emp_tier_writable(t) || t->used >= t->nr_slots)
+	if (!emp_tier_writable(t) || !t->room)
 		goto unlock;
 	end = min(round_down(t->hint, EMP_CHUNK) + EMP_CHUNK, t->nr_slots);
 	bit = find_next_zero_bit(t->bitmap, end, t->hint);
@@ -281,6 +282,9 @@ static u32 emp_tier_slot_alloc(struct emp_tier *t)
 		goto unlock;
 	__set_bit(bit, t->bitmap);
 	t->used++;
+	t->room--;
+	if (t->unit)
+		t->unit[bit >> t->unit_shift].taken++;
 	t->chunk_free[bit / EMP_CHUNK]--;
 	/* One past the chunk's end would be the next one's beginning. */
 	t->hint = min(bit + 1, end - 1);
@@ -361,7 +365,7 @@ static bool emp_second_spare(struct emp_region *r)
 			continue;
 		used += READ_ONCE(t->used);
 		if (emp_tier_writable(t))
-			left += t->nr_slots - min(READ_ONCE(t->used), t->nr_slots);
+			left += READ_ONCE(t->room);
 	}
 	placed = used - min_t(u64, used, max(atomic_long_read(&r->copies->seconds), 0L));
 	return left > r->nr_blocks - min_t(u64, placed, r->nr_blocks);
@@ -384,7 +388,7 @@ static struct emp_tier *emp_second_best(struct emp_region *r, const struct emp_t
 		if (!t || READ_ONCE(t->state) != state || !emp_tier_apart(t, first) ||
 		    (r->copies->remote && !t->ops->remote))
 			continue;
-		n = t->nr_slots - min(READ_ONCE(t->used), t->nr_slots);
+		n = READ_ONCE(t->room);
 		if (n && (!best || n / EMP_CHUNK > most / EMP_CHUNK)) {
 			best = t;
 			most = n;
@@ -434,16 +438,167 @@ u32 emp_slot_alloc_second(struct emp_region *r, const struct emp_tier *first, in
 void emp_slot_free(struct emp_region *r, u32 slot)
 {
 	struct emp_tier *t = emp_tier_of_slot(r, slot);
+	struct emp_unit *u;
 	unsigned long flags;
+	u32 bit;
 
 	if (WARN_ON_ONCE(!t))
 		return;
+	bit = slot - t->first;
+	u = t->unit ? &t->unit[bit >> t->unit_shift] : NULL;
 	spin_lock_irqsave(&t->slot_lock, flags);
-	if (!WARN_ON_ONCE(!__test_and_clear_bit(slot - t->first, t->bitmap))) {
-		t->used--;
-		t->chunk_free[(slot - t->first) / EMP_CHUNK]++;
+	if (WARN_ON_ONCE(!test_bit(bit, t->bitmap) || (u && !u->taken)))
+		goto unlock;
+	t->used--;
+	if (u)
+		u->taken--;
+	if (!u || u->state == EMP_UNIT_IN) {
+		__clear_bit(bit, t->bitmap);
+		t->chunk_free[bit / EMP_CHUNK]++;
+		t->room++;
 	}
+unlock:
 	spin_unlock_irqrestore(&t->slot_lock, flags);
+}
+
+/* --- units --------------------------------------------------------------------- */
+
+/** emp_tier_units - @t, being opened, is in units of @bytes, at least a block */
+int emp_tier_units(struct emp_tier *t, u64 bytes)
+{
+	t->unit_shift = ilog2(bytes) - t->region->block_shift;
+	t->nr_units = ((t->nr_slots - 1) >> t->unit_shift) + 1;
+	t->unit = kvcalloc(t->nr_units, sizeof(*t->unit), GFP_KERNEL_ACCOUNT);
+	return t->unit ? 0 : -ENOMEM;
+}
+EXPORT_SYMBOL_GPL(emp_tier_units);
+
+static u32 emp_unit_slots(const struct emp_tier *t, u32 unit)
+{
+	return min(t->nr_slots - (unit << t->unit_shift), 1u << t->unit_shift);
+}
+
+/** emp_unit_state - of the unit of slot @slot of @t: enum emp_unit_state */
+u32 emp_unit_state(const struct emp_tier *t, u32 slot)
+{
+	return t->unit ? READ_ONCE(t->unit[(slot - t->first) >> t->unit_shift].state) : EMP_UNIT_IN;
+}
+
+/** emp_slot_state - how it is with slot @slot of @t: enum emp_tier_state, the worst that applies */
+int emp_slot_state(const struct emp_tier *t, u32 slot)
+{
+	int state = READ_ONCE(t->state);
+
+	switch (emp_unit_state(t, slot)) {
+	case EMP_UNIT_IN:
+		return state;
+	case EMP_UNIT_LOST:
+		return EMP_TIER_GONE;
+	}
+	return max_t(int, state, EMP_TIER_DRAINING);
+}
+
+/* Nothing is allocated in @unit any more. */
+static void emp_unit_set(struct emp_tier *t, u32 unit, u32 state)
+{
+	struct emp_unit *u = &t->unit[unit];
+	u32 bit = unit << t->unit_shift, end = bit + emp_unit_slots(t, unit);
+	unsigned long flags;
+
+	spin_lock_irqsave(&t->slot_lock, flags);
+	if (u->state == EMP_UNIT_IN) {
+		for (; bit < end; bit++) {
+			if (__test_and_set_bit(bit, t->bitmap))
+				continue;
+			t->chunk_free[bit / EMP_CHUNK]--;
+			t->room--;
+		}
+	}
+	if (u->state < state)
+		WRITE_ONCE(u->state, state);
+	spin_unlock_irqrestore(&t->slot_lock, flags);
+}
+
+/* Has the region room without @unit of @t? conf_lock is held. */
+static bool emp_unit_spare(struct emp_region *r, struct emp_tier *t, u32 unit)
+{
+	bool fits;
+
+	if (r->flags & EMP_F_OVERCOMMIT || (u64)r->limit << PAGE_SHIFT >= r->bytes)
+		return true;
+	t->out += emp_unit_slots(t, unit);
+	fits = emp_region_fits(r, NULL);
+	t->out -= emp_unit_slots(t, unit);
+	return fits;
+}
+
+/**
+ * emp_tier_withdraw - unit @unit takes nothing new, and what is there is moved
+ * @t: tier with units, open
+ * @unit: of it
+ * @how: see there
+ *
+ * It does not wait. ->left() is called when it may be empty. Twice is as good as
+ * once. Return: 0, -EAGAIN the region is busy, -ENOSPC it cannot spare it; then
+ * nothing is changed.
+ */
+int emp_tier_withdraw(struct emp_tier *t, u32 unit, enum emp_withdraw how)
+{
+	struct emp_region *r = t->region;
+	bool in;
+	int err = -EAGAIN;
+
+	/* Who holds it may be waiting for the tier's kind, which is our caller. */
+	if (!mutex_trylock(&r->conf_lock))
+		return -EAGAIN;
+	if (!smp_load_acquire(&t->live) || READ_ONCE(r->nowb))	/* pairs with emp_tier_attach() */
+		goto unlock;
+	in = t->unit[unit].state == EMP_UNIT_IN;
+	err = -ENOSPC;
+	if (in && how == EMP_WITHDRAW_SPARE && !emp_unit_spare(r, t, unit))
+		goto unlock;
+	err = 0;
+	if (in)
+		t->out += emp_unit_slots(t, unit);
+	emp_unit_set(t, unit, how == EMP_WITHDRAW_LOST ? EMP_UNIT_LOST : EMP_UNIT_LEAVING);
+	t->leave_round = 0;
+	mod_delayed_work(system_unbound_wq, &t->leave, 0);
+unlock:
+	mutex_unlock(&r->conf_lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(emp_tier_withdraw);
+
+/** emp_unit_left - is unit @unit, which is withdrawn, empty? It stays so */
+bool emp_unit_left(struct emp_tier *t, u32 unit)
+{
+	struct emp_unit *u = &t->unit[unit];
+	unsigned long flags;
+	bool left;
+
+	spin_lock_irqsave(&t->slot_lock, flags);
+	if (u->state == EMP_UNIT_LEAVING && !u->taken)
+		WRITE_ONCE(u->state, EMP_UNIT_OUT);
+	left = u->state == EMP_UNIT_OUT;
+	spin_unlock_irqrestore(&t->slot_lock, flags);
+	return left;
+}
+EXPORT_SYMBOL_GPL(emp_unit_left);
+
+/** emp_tier_leaving - slots in use in units that are withdrawn */
+u64 emp_tier_leaving(struct emp_tier *t)
+{
+	unsigned long flags;
+	u64 n = 0;
+	u32 i;
+
+	for (i = 0; i < t->nr_units; i++) {
+		spin_lock_irqsave(&t->slot_lock, flags);
+		if (t->unit[i].state != EMP_UNIT_IN)
+			n += t->unit[i].taken;
+		spin_unlock_irqrestore(&t->slot_lock, flags);
+	}
+	return n;
 }
 
 /*
@@ -477,6 +632,7 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 	t->base = base;
 	t->bytes = s->bytes;
 	t->nr_slots = slots;
+	t->room = slots;
 	t->deadline_ms = clamp(s->deadline_ms ?: emp_default_deadline_ms, 1u, 600000u);
 	t->queue_depth = clamp(s->queue_depth ?: emp_default_queue_depth, 1u, 4096u);
 	t->state = EMP_TIER_OK;
@@ -485,6 +641,7 @@ struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec 
 	t->watchdog_since = jiffies;
 	init_completion(&t->kobj_gone);
 	INIT_DELAYED_WORK(&t->watchdog, emp_tier_watchdog);
+	emp_leave_init(t);
 
 	t->bitmap = kvcalloc(BITS_TO_LONGS(slots), sizeof(long), GFP_KERNEL_ACCOUNT);
 	t->nr_chunks = DIV_ROUND_UP(t->nr_slots, EMP_CHUNK);
@@ -506,6 +663,7 @@ exit_crypt:
 	emp_crypt_tier_exit(t);
 free:
 	free_percpu(t->stats);
+	kvfree(t->unit);
 	kvfree(t->chunk_free);
 	kvfree(t->bitmap);
 	kfree(t);
@@ -567,6 +725,7 @@ int emp_tier_attach(struct emp_region *r, struct emp_tier *t)
 	smp_wmb();	/* pairs with the order of reads in emp_tier_of_slot() */
 	if (at >= r->nr_tiers)
 		WRITE_ONCE(r->nr_tiers, at + 1);
+	smp_store_release(&t->live, true);	/* pairs with emp_tier_withdraw() */
 	schedule_delayed_work(&t->watchdog, HZ);
 	return 0;
 }
@@ -580,6 +739,9 @@ void emp_tier_close(struct emp_tier *t, u32 wipe)
 {
 	int err = 0;
 
+	/* emp_tier_withdraw() begins no work from here on: conf_lock is held, or ->nowb set. */
+	WRITE_ONCE(t->live, false);
+	cancel_delayed_work_sync(&t->leave);
 	cancel_delayed_work_sync(&t->watchdog);
 	if (READ_ONCE(t->state) != EMP_TIER_GONE) {
 		if (wipe == EMP_WIPE_ZERO)
@@ -594,6 +756,7 @@ void emp_tier_close(struct emp_tier *t, u32 wipe)
 	emp_kind_close(t);
 	emp_crypt_tier_exit(t);
 	free_percpu(t->stats);
+	kvfree(t->unit);
 	kvfree(t->chunk_free);
 	kvfree(t->bitmap);
 	kfree(t);

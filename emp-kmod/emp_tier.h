@@ -7,6 +7,15 @@
  * requests are built piece by piece (contiguous on the tier), submitted, and
  * end in ->done in any context. tier->inflight counts the requests and those
  * about to be made; a tier is freed only when it is zero.
+ *
+ * A kind whose other side can ask for parts of a tier says so by
+ * emp_tier_units(): then the slots are in units of one size, of which each can be
+ * withdrawn (emp_tier_withdraw()): it takes nothing new, and what is there is
+ * moved away, to any place there is.
+ *
+ *	IN -> LEAVING -> OUT	asked back; empty
+ *	IN, LEAVING -> LOST	taken by force: what was there is lost, or on its
+ *				other copy
  */
 #ifndef EMP_TIER_H
 #define EMP_TIER_H
@@ -28,6 +37,31 @@ enum emp_tier_state {
 	EMP_TIER_GONE,		/* device removed: every operation fails */
 };
 
+enum emp_unit_state {
+	EMP_UNIT_IN,
+	EMP_UNIT_LEAVING,	/* gives, takes nothing new */
+	EMP_UNIT_OUT,		/* empty, and stays so */
+	EMP_UNIT_LOST,		/* every operation fails */
+};
+
+/* Protected by the tier's slot_lock; @state may be read without. */
+struct emp_unit {
+	u32 taken;		/* slots in use */
+	u32 state;		/* enum emp_unit_state */
+};
+
+/**
+ * enum emp_withdraw - how emp_tier_withdraw() takes a unit
+ * @EMP_WITHDRAW_SPARE: only if the region has room without it
+ * @EMP_WITHDRAW_FORCED: in any case, it will be gone soon
+ * @EMP_WITHDRAW_LOST: it is gone
+ */
+enum emp_withdraw {
+	EMP_WITHDRAW_SPARE,
+	EMP_WITHDRAW_FORCED,
+	EMP_WITHDRAW_LOST,
+};
+
 struct emp_io;
 
 /**
@@ -46,6 +80,7 @@ struct emp_io;
  * @close: release everything; no request is under way
  * @link: how it is with the other side, in a word; may be NULL
  * @connections: sysfs: the connections, one a line; may be NULL
+ * @left: some of its units may be empty by now, see emp_unit_left(); may be NULL
  */
 struct emp_tier_ops {
 	const char *name;
@@ -60,6 +95,7 @@ struct emp_tier_ops {
 	void (*close)(struct emp_tier *t);
 	const char *(*link)(struct emp_tier *t);
 	ssize_t (*connections)(struct emp_tier *t, char *buf);
+	void (*left)(struct emp_tier *t);
 };
 
 /* Per CPU. [0]: reads, [1]: writes. */
@@ -85,12 +121,25 @@ struct emp_tier {
 
 	u32 first;			/* number of its first slot */
 	u32 nr_slots;
-	spinlock_t slot_lock;		/* used, hint, bitmap */
-	unsigned long *bitmap;		/* set: taken */
-	u32 used;
+	spinlock_t slot_lock;		/* all from here to hint but out */
+	unsigned long *bitmap;		/* set: taken, or of a unit that is not IN */
+	u32 used;			/* slots that are taken */
+	u32 room;			/* bits that are not set */
+	u32 out;			/* slots of units that are not IN; conf_lock */
+	struct emp_unit *unit;		/* NULL: none */
+	u32 nr_units;
+	u32 unit_shift;			/* slots of each */
 	u16 *chunk_free;		/* free slots of each chunk of EMP_CHUNK */
 	u32 nr_chunks;
 	u32 hint;			/* where in the current chunk to look next */
+
+	bool live;			/* attached; conf_lock */
+	struct delayed_work leave;	/* moves what is in units that are LEAVING */
+	u32 leave_round;
+	/* in units, for sysfs; the kind's own */
+	u32 asked;			/* wanted back, and here still */
+	u32 given;			/* given back */
+	u32 revoked;			/* taken by force */
 
 	atomic_t inflight;
 	wait_queue_head_t idle;		/* inflight fell */
@@ -152,6 +201,12 @@ struct emp_io {
 	struct bio bio;			/* last: the block tier's bio_set pads before it */
 };
 
+/** emp_tier_slots - those that it has and keeps */
+static inline u32 emp_tier_slots(const struct emp_tier *t)
+{
+	return t->nr_slots - min(READ_ONCE(t->out), t->nr_slots);
+}
+
 struct emp_tier *emp_tier_open(struct emp_region *r, const struct emp_tier_spec *s);
 int emp_tier_attach(struct emp_region *r, struct emp_tier *t);
 void emp_tier_close(struct emp_tier *t, u32 wipe);
@@ -172,6 +227,12 @@ void emp_io_told(struct emp_io *io);
 u64 emp_tier_stat(const struct emp_tier *t, size_t offset);
 void emp_tier_lost(struct emp_tier *t);
 void emp_tier_trouble(struct emp_tier *t, bool on);
+int emp_tier_units(struct emp_tier *t, u64 bytes);
+int emp_tier_withdraw(struct emp_tier *t, u32 unit, enum emp_withdraw how);
+bool emp_unit_left(struct emp_tier *t, u32 unit);
+u32 emp_unit_state(const struct emp_tier *t, u32 slot);
+int emp_slot_state(const struct emp_tier *t, u32 slot);
+u64 emp_tier_leaving(struct emp_tier *t);
 bool emp_tier_writable(const struct emp_tier *t);
 bool emp_tier_healthy(struct emp_region *r);
 

@@ -388,7 +388,7 @@ static int emp_wb_find(struct emp_region *r, u32 b, struct emp_wb_place *p, bool
 		stored |= emp_word_stored(r->sub[s]);
 	}
 	old = e->slot == EMP_NO_SLOT ? NULL : emp_tier_of_slot(r, e->slot);
-	state = old ? READ_ONCE(old->state) : EMP_TIER_OK;
+	state = old ? emp_slot_state(old, e->slot) : EMP_TIER_OK;
 	if (state == EMP_TIER_GONE) {
 		stored = !emp_wb_gone(r, b);
 		if (stored) {
@@ -400,7 +400,7 @@ static int emp_wb_find(struct emp_region *r, u32 b, struct emp_wb_place *p, bool
 		atomic_inc(&old->inflight);
 		spin_unlock_irqrestore(emp_block_lock(r, b), flags);
 		if (may_wait)
-			emp_migrate_evacuate(r, b, old);
+			emp_migrate_evacuate(r, b, old, false);
 		emp_tier_put(old);
 		return -EAGAIN;
 	} else if (emp_free_pages(r) > READ_ONCE(r->low_free) / 2 && emp_copy_soon(r, b)) {
@@ -415,7 +415,8 @@ static int emp_wb_find(struct emp_region *r, u32 b, struct emp_wb_place *p, bool
 				emp_slot_free(r, e->slot);
 			e->slot = fresh;
 		} else if (e->slot != EMP_NO_SLOT &&
-			   !emp_tier_writable(emp_tier_of_slot(r, e->slot))) {
+			   emp_slot_state(emp_tier_of_slot(r, e->slot), e->slot) >
+			   EMP_TIER_DEGRADED) {
 			emp_slot_free(r, e->slot);
 			e->slot = EMP_NO_SLOT;
 		}

@@ -7,6 +7,8 @@
  *		session, generation (right in all else: its MACs are made anew)
  *	grants: rkey, addr, size, id, count, pad
  *	message: type, longer, status
+ *	revoke: strangers (grants that nobody has), deaf (the first answer to a
+ *		GIVE_BACK is a broken connection), grabs (nobody is asked, it takes)
  *	memory: flip (one bit of each granted slab, ten times a second)
  *	connection: cut-first, cut-last (that data connection of those that there
  *		are, each time that the file /tmp/donor.cut is made)
@@ -101,8 +103,27 @@ static size_t tamper_grants(struct annex_donor_grants *g, size_t len)
 	return len;
 }
 
+/* What nobody was granted is asked for and taken. */
+static void revoke_strangers(struct donor_conn *conn)
+{
+	struct {
+		struct annex_donor_revoke m;
+		uint64_t id[3];
+	} out = {
+		.m.count = htole32(3),
+		.m.cause = htole32(ANNEX_DONOR_C_SHRINK),
+		.id = { 0, UINT64_MAX, htole64(1ull << 40) },
+	};
+
+	annex_donor_head(&out.m.head, ANNEX_DONOR_REVOKE, sizeof(out), 0, 0);
+	__real_donor_conn_send(conn, &out, sizeof(out));
+	annex_donor_head(&out.m.head, ANNEX_DONOR_REVOKED, sizeof(out), 0, 0);
+	__real_donor_conn_send(conn, &out, sizeof(out));
+}
+
 bool __wrap_donor_conn_send(struct donor_conn *conn, const void *msg, size_t len)
 {
+	static bool deaf;
 	union {
 		struct annex_donor_msg head;
 		struct annex_donor_grants grants;
@@ -118,6 +139,14 @@ bool __wrap_donor_conn_send(struct donor_conn *conn, const void *msg, size_t len
 			len += 8;
 		if (lie("status"))
 			out.head.status = htole32(ANNEX_DONOR_FULL);	/* and yet grants */
+	}
+	if (le16toh(out.head.type) == ANNEX_DONOR_PONG && lie("strangers"))
+		revoke_strangers(conn);
+	if (le16toh(out.head.type) == ANNEX_DONOR_REVOKE && lie("grabs"))
+		return true;
+	if (le16toh(out.head.type) == ANNEX_DONOR_TAKEN && lie("deaf") && !deaf) {
+		deaf = true;
+		return false;	/* it has them, and hangs up */
 	}
 	return __real_donor_conn_send(conn, &out, len);
 }

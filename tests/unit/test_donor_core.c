@@ -353,6 +353,38 @@ static void taken_by_force(void)
 	sim_check(&sim);
 }
 
+/* What a client was asked for before it was away, and what it should have been meanwhile. */
+static void asked_again(void)
+{
+	struct donor_link a = link_of("a");
+	struct donor_session *s = sim_open(&sim, &a), *got;
+	const struct annex_donor_revoke *r;
+	uint64_t id[8];
+
+	sim.core.limits.revoke_ms = 3000;
+	CHECK(sim_request(&sim, s, 8, id) == 8);
+	donor_core_set_memory(&sim.core, 6 * SIM_SLAB, sim.now);
+	r = sim_hear(&sim, s, NULL);
+	CHECK(r && annex_le32(r->count) == 2);
+	donor_core_lost(&sim.core, s, sim.now);
+	donor_link_broken(&a, sim.now);
+	donor_core_set_memory(&sim.core, 5 * SIM_SLAB, sim.now);
+	sim.now += 1000;
+	CHECK(!sim_connect(&sim, &a, ANNEX_DONOR_RESUME, 0, &got) && got == s);
+	CHECK(sim_hear(&sim, s, &a) && a.state == DONOR_LINK_ACTIVE);
+	r = sim_hear(&sim, s, &a);
+	CHECK(r && annex_le16(r->head.type) == ANNEX_DONOR_REVOKE && annex_le32(r->count) == 2 &&
+	      annex_le32(r->grace_ms) == 2000);
+	r = sim_hear(&sim, s, &a);
+	CHECK(r && annex_le16(r->head.type) == ANNEX_DONOR_REVOKE && annex_le32(r->count) == 1 &&
+	      annex_le32(r->grace_ms) == 3000);
+	CHECK(!sim_hear(&sim, s, &a));
+	CHECK(sim_give(&sim, s, id + 5, 3) == 3);
+	sim_work(&sim);
+	CHECK(donor_table_size(&sim.core.table) == 5 && !sim.core.table.retiring);
+	sim_check(&sim);
+}
+
 static void drain(void)
 {
 	struct donor_link a = link_of("a"), c = link_of("c");
@@ -632,7 +664,7 @@ int main(void)
 		printf("Bail out! %s\n", msg.text);
 		return 1;
 	}
-	printf("KTAP version 1\n1..22\n");
+	printf("KTAP version 1\n1..23\n");
 	run("grants, quota, whose they are", grants);
 	run("connections, then registrations, then zeroing", order_of_taking_back);
 	run("what is being zeroed is not granted", zeroing_takes_time);
@@ -645,6 +677,7 @@ int main(void)
 	run("a donor of another generation is not believed", another_generation);
 	run("shrinking asks each for its part", shrink);
 	run("overdue grants are deregistered, then released", taken_by_force);
+	run("a client that was away is asked again", asked_again);
 	run("draining", drain);
 	run("a silent client", silence);
 	run("a client that cannot be reached is kept for a while", unreachable_client);

@@ -400,6 +400,7 @@ static void resumed(struct donor_core *core, struct donor_session *s, uint64_t n
 	s->resumed++;
 	core->counters.sessions_resumed++;
 	tell_state(core, s, ANNEX_DONOR_WELCOME, 0);
+	donor_core_catch_up(core, s, now);
 }
 
 void donor_core_established(struct donor_core *core, struct donor_session *s, uint64_t now)

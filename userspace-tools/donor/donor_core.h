@@ -181,6 +181,8 @@ void donor_core_take_back(struct donor_core *core, struct donor_session *s,
 uint64_t donor_core_tick(struct donor_core *core, uint64_t now);
 /* Grant nothing more, ask for everything. */
 void donor_core_drain(struct donor_core *core, uint64_t now);
+/* A session goes on: ask for what it could not be asked for meanwhile. */
+void donor_core_catch_up(struct donor_core *core, struct donor_session *s, uint64_t now);
 /* Has everything come back, or is it time? */
 bool donor_core_drained(const struct donor_core *core, uint64_t now);
 /* End all sessions. */

@@ -110,6 +110,50 @@ void donor_core_set_memory(struct donor_core *core, uint64_t bytes, uint64_t now
 		ask_all(core, more, ANNEX_DONOR_C_SHRINK, core->limits.revoke_ms, now);
 }
 
+/* What was said to a client that was away did not reach it: say it again. */
+static void ask_again(struct donor_core *core, struct donor_session *s, uint64_t now)
+{
+	uint32_t n = 0, cause = 0, grace = 0;
+	union revoke out;
+
+	for (uint32_t i = 0; i < core->table.used; i++) {
+		const struct donor_slab *slab = &core->table.slab[i];
+		uint32_t left = 0;
+
+		if (slab->state != DONOR_SLAB_GRANTED || slab->owner != s || !slab->asked)
+			continue;
+		if (slab->deadline)
+			left = slab->deadline > now ? slab->deadline - now : 1;
+		if (n == ANNEX_DONOR_LIST_MAX || (n && (slab->cause != cause || left != grace))) {
+			revoke_send(core, s, &out, n, ANNEX_DONOR_REVOKE, cause, grace);
+			n = 0;
+		}
+		cause = slab->cause;
+		grace = left;
+		out.m.id[n++] = annex_to_le64(slab->grant);
+	}
+	revoke_send(core, s, &out, n, ANNEX_DONOR_REVOKE, cause, grace);
+}
+
+/* ... and ask for what it was not asked for, since it was not there. */
+void donor_core_catch_up(struct donor_core *core, struct donor_session *s, uint64_t now)
+{
+	uint32_t more, left;
+
+	if (!agrees(s))
+		return;
+	ask_again(core, s, now);
+	if (core->draining) {
+		left = core->drain_deadline > now ? core->drain_deadline - now : 1;
+		ask(core, s, UINT32_MAX, ANNEX_DONOR_C_DRAIN, left, true, now);
+		return;
+	}
+	more = donor_table_set_target(&core->table, core->table.target);
+	if (more)
+		ask_all(core, more, ANNEX_DONOR_C_SHRINK, core->limits.revoke_ms, now);
+	donor_core_enforce_quotas(core, now);
+}
+
 void donor_core_enforce_quotas(struct donor_core *core, uint64_t now)
 {
 	for (struct donor_session *s = core->sessions; s; s = s->next) {

@@ -58,6 +58,7 @@ const struct emp_counter emp_counters[] = {
 	{ "hwpoison", "Subblocks hit by a hardware memory error" },
 	{ "demoted", "Blocks moved to a slower tier" },
 	{ "migrate_error", "Blocks that could not be moved" },
+	{ "moved_off", "Blocks moved off memory that a donor asked for" },
 	{ "shrinker_freed", "Pages freed because the host was short of memory" },
 };
 

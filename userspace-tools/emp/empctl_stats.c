@@ -88,6 +88,9 @@ static void prometheus_tiers(const struct region *regions, unsigned int n)
 	} rows[] = {
 		{ "bytes", "tier_bytes", "Size of a tier", "gauge" },
 		{ "used", "tier_used_bytes", "Bytes of a tier in use", "gauge" },
+		{ "asked", "tier_asked_bytes", "Bytes that a donor wants back", "gauge" },
+		{ "given_back", "tier_given_back_bytes", "Bytes given back to a donor", "gauge" },
+		{ "revoked", "tier_revoked_bytes", "Bytes that a donor took by force", "gauge" },
 		{ "inflight", "tier_inflight", "Operations under way", "gauge" },
 		{ "read_bytes", "tier_read_bytes_total", "Bytes read from a tier", "counter" },
 		{ "write_bytes", "tier_write_bytes_total", "Bytes written to a tier", "counter" },

@@ -14,7 +14,8 @@
 #include "empctl.h"
 
 static const char *const nodes[] = {
-	"type", "device", "base", "bytes", "used", "state", "link", "deadline_ms", "queue_depth", "inflight",
+	"type", "device", "base", "bytes", "used", "state", "link", "asked", "leaving", "given_back",
+	"revoked", "deadline_ms", "queue_depth", "inflight",
 	"reads", "read_bytes", "writes", "write_bytes", "read_errors", "write_errors", "timeouts",
 	NULL
 };
@@ -84,6 +85,33 @@ static json_t *tier_json(const char *region, const char *id)
 	return object;
 }
 
+/* What a donor asks for, and has: a line only when there is something to say. */
+static void tier_asked(const char *region, const char *id)
+{
+	static const struct {
+		const char *node, *text;
+	} rows[] = {
+		{ "asked", "asked back" },
+		{ "leaving", "of it in use still" },
+		{ "given_back", "given back" },
+		{ "revoked", "taken by force" },
+	};
+	bool any = false;
+
+	for (unsigned int i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char size[AX_HUMAN], path[64];
+		uint64_t v;
+
+		snprintf(path, sizeof(path), "tiers/%.32s/%s", id, rows[i].node);
+		if (emp_sysfs_read_u64(region, path, &v) || !v)
+			continue;
+		printf("%s%s %s", any ? ", " : "    ", ax_human_size(v, size), rows[i].text);
+		any = true;
+	}
+	if (any)
+		putchar('\n');
+}
+
 static void tier_text(const char *region, const char *id)
 {
 	char device[EMP_SYSFS_VALUE], state[EMP_SYSFS_VALUE], errors[EMP_SYSFS_VALUE];
@@ -102,6 +130,7 @@ static void tier_text(const char *region, const char *id)
 	       read_node(region, id, "read_errors", errors),
 	       read_node(region, id, "write_errors", werrors),
 	       read_node(region, id, "timeouts", timeouts));
+	tier_asked(region, id);
 }
 
 int empctl_tier_show(const struct ax_args *args)
