@@ -7,7 +7,9 @@
 #ifndef ANNEX_PIM_COMPAT_URING_H
 #define ANNEX_PIM_COMPAT_URING_H
 
-#if defined(CONFIG_IO_URING) && __has_include("linux/io_uring/cmd.h")
+#include <linux/version.h>
+
+#if IS_ENABLED(CONFIG_IO_URING) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
 #include <linux/io_uring/cmd.h>
 #define ANNEX_PIM_URING
 #endif

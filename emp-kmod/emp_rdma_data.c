@@ -335,7 +335,7 @@ static ssize_t emp_rdma_connection(struct emp_rdma *rd, u32 index, char *buf, in
 	const struct emp_rdma_conn *c = NULL;
 	unsigned long flags;
 	u64 requests, completions, breaks;
-	char name[16];
+	char name[20];
 	u32 posted;
 
 	spin_lock_irqsave(&rd->lock, flags);
