@@ -308,8 +308,8 @@ static u32 emp_demote_pick(struct emp_region *r, struct emp_tier *t)
 	return best;
 }
 
-/* Move the coldest of @t, at place @at, down until an eighth of it is free. */
-static void emp_demote_tier(struct emp_region *r, struct emp_tier *t, u32 at)
+/* Move the coldest of @t down, to place @below or behind, until an eighth of it is free. */
+static void emp_demote_tier(struct emp_region *r, struct emp_tier *t, u32 below)
 {
 	u32 b, vain = 0;
 
@@ -320,7 +320,7 @@ static void emp_demote_tier(struct emp_region *r, struct emp_tier *t, u32 at)
 			vain++;
 			continue;
 		}
-		switch (emp_migrate_block(r, b, t, false, at + 1)) {
+		switch (emp_migrate_block(r, b, t, false, below)) {
 		case 0:
 			emp_count(r, demoted);
 			vain = 0;
@@ -345,15 +345,19 @@ static void emp_demote_work(struct work_struct *work)
 
 	for (i = 0; i + 1 < READ_ONCE(r->nr_tiers); i++) {
 		struct emp_tier *t;
+		u32 below;
 
 		rcu_read_lock();	/* pairs with emp_tier_detach() */
 		t = READ_ONCE(r->tier[i]);
+		below = emp_level_end(r, i);
+		if (below >= READ_ONCE(r->nr_tiers))
+			t = NULL;
 		if (t)
 			atomic_inc(&t->inflight);
 		rcu_read_unlock();
 		if (!t)
 			continue;
-		emp_demote_tier(r, t, i);
+		emp_demote_tier(r, t, below);
 		emp_tier_put(t);
 	}
 }

@@ -414,6 +414,7 @@ static struct emp_tier_attr emp_tier_attr_##name =				\
 
 EMP_TIER_ATTR_RO(type, "%s", t->ops->name);
 EMP_TIER_ATTR_RO(device, "%s", t->device);
+EMP_TIER_ATTR_RO(read_ns, "%u", READ_ONCE(t->read_ns));
 EMP_TIER_ATTR_RO(base, "%llu", t->base);
 static u64 emp_tier_unit_bytes(const struct emp_tier *t, u32 units)
 {
@@ -511,6 +512,7 @@ static struct attribute *emp_tier_attrs[] = {
 	&emp_tier_attr_link.attr, &emp_tier_attr_connections.attr,
 	&emp_tier_attr_asked.attr, &emp_tier_attr_leaving.attr,
 	&emp_tier_attr_given_back.attr, &emp_tier_attr_revoked.attr,
+	&emp_tier_attr_read_ns.attr,
 	&emp_tier_attr_deadline_ms.attr, &emp_tier_attr_queue_depth.attr,
 	&emp_tier_attr_inflight.attr, &emp_tier_attr_reads.attr, &emp_tier_attr_read_bytes.attr,
 	&emp_tier_attr_writes.attr, &emp_tier_attr_write_bytes.attr,

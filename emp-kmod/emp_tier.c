@@ -134,6 +134,14 @@ static void emp_tier_note(struct emp_tier *t, const struct emp_io *io, int error
 		emp_tier_set_state(t, EMP_TIER_OK);
 }
 
+/* An average of the last few; racy, a hint. */
+static void emp_tier_latency(struct emp_tier *t, u32 ns)
+{
+	u32 old = READ_ONCE(t->read_ns);
+
+	WRITE_ONCE(t->read_ns, max(old ? old - old / 8 + ns / 8 : ns, 1u));
+}
+
 /** emp_io_told - whoever made it learns that it ended */
 void emp_io_told(struct emp_io *io)
 {
@@ -162,6 +170,8 @@ void emp_io_end(struct emp_io *io, int error)
 		io->late = true;
 		this_cpu_inc(t->stats->timeouts);
 	}
+	if (!error && !w && !io->ahead)
+		emp_tier_latency(t, min_t(u64, took, U32_MAX));
 	emp_tier_note(t, io, error);
 	io->error = error;
 	if (!emp_crypt_ends(io))
@@ -300,25 +310,88 @@ bool emp_tier_apart(const struct emp_tier *t, const struct emp_tier *other)
 	return !other || (t != other && strcmp(t->device, other->device));
 }
 
+/**
+ * emp_level_end - the place behind the level of the tier at place @at; under RCU
+ *
+ * Memory donors that follow one another in the order are one level: none of them
+ * is slower than another by being named later. Every other tier is one by itself.
+ */
+u32 emp_level_end(struct emp_region *r, u32 at)
+{
+	u32 n = READ_ONCE(r->nr_tiers), end = at + 1;
+	struct emp_tier *t = READ_ONCE(r->tier[at]);
+
+	while (t && t->ops->remote && end < n) {
+		t = READ_ONCE(r->tier[end]);
+		if (t && !t->ops->remote)
+			break;
+		end++;
+		t = t ?: READ_ONCE(r->tier[at]);	/* of one that was removed */
+	}
+	return end;
+}
+
+/* Room, in steps: what is written at one time shall lie together. */
+static u64 emp_level_room(const struct emp_tier *t)
+{
+	return roundup(READ_ONCE(t->room), clamp(t->nr_slots / 16, 1u, EMP_CHUNK));
+}
+
+/* Has @a more room for its speed, as far as that is known, than @b? */
+static bool emp_level_better(const struct emp_tier *a, const struct emp_tier *b)
+{
+	u64 ns_a = READ_ONCE(a->read_ns), ns_b = READ_ONCE(b->read_ns);
+
+	if (!ns_a || !ns_b)
+		return emp_level_room(a) > emp_level_room(b);
+	ns_a = clamp(ns_a, ns_b / 4 + 1, ns_b * 4);
+	return emp_level_room(a) * ns_b > emp_level_room(b) * ns_a;
+}
+
+/* A slot on a tier at place @at up to @end, in that state, apart from @other. */
+static u32 emp_level_alloc(struct emp_region *r, u32 at, u32 end, int state,
+			   const struct emp_tier *other, bool remote)
+{
+	u32 slot = EMP_NO_SLOT, i, pick;
+	u64 tried = 0;
+
+	BUILD_BUG_ON(EMP_TIERS_MAX > 64);
+	do {
+		struct emp_tier *best = NULL;
+
+		for (i = at; i < end; i++) {
+			struct emp_tier *t = READ_ONCE(r->tier[i]);
+
+			if (!t || tried & BIT_ULL(i) || READ_ONCE(t->state) != state ||
+			    !emp_tier_apart(t, other) || (remote && !t->ops->remote))
+				continue;
+			if (!best || emp_level_better(t, best)) {
+				best = t;
+				pick = i;
+			}
+		}
+		if (!best)
+			break;
+		tried |= BIT_ULL(pick);
+		slot = emp_tier_slot_alloc(best);
+		if (slot != EMP_NO_SLOT && end < READ_ONCE(r->nr_tiers))
+			emp_demote_check(r, best);
+	} while (slot == EMP_NO_SLOT);
+	return slot;
+}
+
 static u32 emp_slot_alloc_kind(struct emp_region *r, u32 min_tier, const struct emp_tier *other,
 			       bool remote)
 {
+	u32 at, end, slot;
 	int state;
-	u32 i, slot;
 
 	for (state = EMP_TIER_OK; state <= EMP_TIER_DEGRADED; state++) {
-		for (i = min_tier; i < READ_ONCE(r->nr_tiers); i++) {
-			struct emp_tier *t = READ_ONCE(r->tier[i]);
-
-			if (!t || READ_ONCE(t->state) != state || !emp_tier_apart(t, other) ||
-			    (remote && !t->ops->remote))
-				continue;
-			slot = emp_tier_slot_alloc(t);
-			if (slot == EMP_NO_SLOT)
-				continue;
-			if (i + 1 < READ_ONCE(r->nr_tiers))
-				emp_demote_check(r, t);
-			return slot;
+		for (at = min_tier; at < READ_ONCE(r->nr_tiers); at = end) {
+			end = emp_level_end(r, at);
+			slot = emp_level_alloc(r, at, end, state, other, remote);
+			if (slot != EMP_NO_SLOT)
+				return slot;
 		}
 	}
 	return EMP_NO_SLOT;
@@ -327,10 +400,11 @@ static u32 emp_slot_alloc_kind(struct emp_region *r, u32 min_tier, const struct 
 /**
  * emp_slot_alloc - a free slot, on the fastest tier that has one
  * @r: region
- * @min_tier: begin with the tier at this place of the order
+ * @min_tier: begin with the tier at this place of the order, the first of a level
  * @other: apart from this tier; NULL: wherever
  *
- * Healthy tiers come first, degraded ones after them; donors before all others
+ * Healthy tiers come first, degraded ones after them; of several donors that
+ * follow one another that with the most room for its speed; donors before all others
  * where that is where copies belong.
  * Return: slot, or EMP_NO_SLOT.
  */

@@ -143,6 +143,7 @@ struct emp_tier {
 
 	atomic_t inflight;
 	wait_queue_head_t idle;		/* inflight fell */
+	u32 read_ns;			/* latency of reads that are waited for; 0: none yet */
 	u32 bad_streak;			/* errors since the last success */
 	struct emp_tier_stats __percpu *stats;
 	struct delayed_work watchdog;
@@ -216,6 +217,7 @@ struct emp_tier *emp_tier_get_slot(struct emp_region *r, u32 slot);
 void emp_tier_put(struct emp_tier *t);
 u64 emp_tier_pos(const struct emp_tier *t, u32 slot);
 bool emp_slots_free(struct emp_region *r, u64 more);
+u32 emp_level_end(struct emp_region *r, u32 at);
 u32 emp_slot_alloc(struct emp_region *r, u32 min_tier, const struct emp_tier *other);
 u32 emp_slot_alloc_second(struct emp_region *r, const struct emp_tier *first, int worst);
 bool emp_second_room(struct emp_region *r, const struct emp_tier *first, int worst);

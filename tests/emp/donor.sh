@@ -7,7 +7,7 @@
 #	fault_mem -- maps --> region f0 -- rdma tier --> rxe0 --> emp-donor, or liar
 #	                                \- block tier --> /dev/ram0
 #
-# lab: --kernel 6.12 --mem 2G
+# lab: --kernel 6.12 --mem 2G --smp 1
 # debug: no
 # time: 900
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
@@ -71,6 +71,33 @@ encrypted()
 	wait_until 20 no_marks || fail "$(marks_in "$donor_pid") marks"
 	marks_right /dev/emp/f1 8
 	[ "$(counter f1 csum_error)" = 0 ]
+}
+
+# Two donors are filled alike, not one after the other; what is behind them waits.
+spread()
+{
+	local tier
+
+	donor -m 32
+	other_donor -m 32
+	donor_region f0 16 4 "$small,deadline=60s" "$addr:16:$other_port" "$disk:16:0"
+	agent p /dev/emp/f0
+	ask p write 0 3072 5
+	got right=3072
+	evict_all f0
+	for tier in 0 1; do
+		(($(attr f0 "tiers/$tier/used") > 4 << 20)) ||
+			fail "of 12 MiB tier 0 has $(attr f0 tiers/0/used), tier 1 $(attr f0 tiers/1/used)"
+	done
+	[ "$(attr f0 tiers/2/used)" = 0 ] || fail "tier 2 has $(attr f0 tiers/2/used)"
+	ask p check 0 3072 5
+	got right=3072
+	for tier in 0 1; do
+		(($(attr f0 "tiers/$tier/read_ns") > 0)) || fail "no latency of tier $tier"
+	done
+	[ "$(attr f0 tiers/2/read_ns)" = 0 ] || fail "a latency of what was never read"
+	[ "$(counter f0 demoted)" = 0 ] || fail "$(counter f0 demoted) blocks were demoted"
+	leave p
 }
 
 no_marks()
@@ -526,6 +553,7 @@ for v in small-2m auto huge; do
 	donor_run "fills_and_reads_back_$v" fills_and_reads_back "${variant[$v]}" 64 48
 done
 donor_run encrypted encrypted
+donor_run spread spread
 donor_run several_clients several_clients
 donor_run refused refused
 donor_run lies_at_the_door lies_at_the_door

@@ -24,6 +24,7 @@
 . "${0%/*}/donor_lib.sh"
 
 addr=10.77.0.2
+here=10.77.0.1
 keys=$LAB_CLUSTER/donor2.keys
 node=$top/tests/lab/node
 gone=/tmp/donor2-gone		# there is no node 1 any more
@@ -104,6 +105,38 @@ donor_dies()
 {
 	there sh -c 'kill -9 $(cat /tmp/d/pid); while kill -0 $(cat /tmp/d/pid); do sleep 0.05; done' \
 		2>/dev/null || true
+}
+
+# Of two donors the one that answers sooner gets more.
+nearer()
+{
+	local far near
+
+	donor -m 64
+	ip address show dev lab0 | grep -q "$here/" || fail "this machine is not $here"
+	other_donor -m 64
+	there tc qdisc add dev lab0 root netem delay 30ms
+	"$empctl" region create f0 --size 32M --force \
+		--mem "$addr:32:$port|$here:32:$other_port|dram:4|key=$keys,$small,deadline=60s"
+	agent p /dev/emp/f0
+	ask p write 0 1024 5
+	got right=1024
+	evict_all f0
+	ask p check 0 1024 5
+	got right=1024
+	far=$(attr f0 tiers/0/used) near=$(attr f0 tiers/1/used)
+	ask p write 1024 5120 5
+	got right=5120
+	evict_all f0
+	far=$(($(attr f0 tiers/0/used) - far)) near=$(($(attr f0 tiers/1/used) - near))
+	note "far $(attr f0 tiers/0/read_ns) ns, near $(attr f0 tiers/1/read_ns) ns; $far and $near bytes"
+	((near > 2 * far)) || fail "the far one got $far bytes, the near one $near"
+	ask p check 0 6144 5
+	got right=6144
+	leave p
+	there tc qdisc del dev lab0 root netem
+	kill "$other_pid"
+	wait "$other_pid" || true
 }
 
 # A case; when it ends both machines are as they were.
@@ -517,5 +550,6 @@ two_run other_key other_key
 two_run killed_while_zeroing killed_while_zeroing
 two_run donor_device_removed donor_device_removed
 two_run untouched_reads untouched_reads
+two_run nearer nearer
 two_run machine_dies machine_dies
 t_end

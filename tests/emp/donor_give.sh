@@ -7,7 +7,7 @@
 #	fault_mem -- maps --> region f0 -- rdma tier --> rxe0 --> emp-donor, or liar
 #	                                \- block tier --> /dev/ram0, or /dev/mapper/bad
 #
-# lab: --kernel 6.12 --mem 2G
+# lab: --kernel 6.12 --mem 2G --smp 1
 # debug: no
 # time: 600
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name

@@ -14,6 +14,8 @@ keys=/tmp/donor.keys
 donor_log=/tmp/donor.log
 donor_control=/tmp/donor.control
 donor_pid=
+other_port=19676
+other_pid=
 small="block=4K,subblock=4K,map=small"
 
 # Both ends are on this machine, over a network device that leads nowhere.
@@ -68,6 +70,20 @@ donor_serves()
 {
 	! ended "$donor_pid" || fail "the donor has ended: $(tail -n 3 "$donor_log")"
 	donor_says '"state": "serving"'
+}
+
+# other_donor [OPTION]...: one more, on this machine, at $other_port
+other_donor()
+{
+	"$top_donor" -s /tmp/other.control -k "$keys" -v -o slab=2M -p "$other_port" "$@" \
+		>>"$donor_log" 2>&1 &
+	other_pid=$!
+	wait_until 60 other_serves || fail "the other donor does not serve: $(tail -n 3 "$donor_log")"
+}
+
+other_serves()
+{
+	"$top_donor" -s /tmp/other.control status --json 2>/dev/null | grep -q '"state": "serving"'
 }
 
 # granted BYTES: is that what it has given to clients?

@@ -11,7 +11,7 @@
 #	                                  +-- emp-donor		(over soft-RoCE, can be killed)
 #
 # ci: no a machine with soft-RoCE and 20 cases takes some minutes
-# lab: --kernel 6.12 --nvme 256M --mem 4G
+# lab: --kernel 6.12 --nvme 256M --mem 4G --smp 1
 # debug: no
 # time: 900
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
@@ -595,15 +595,10 @@ donor_killed()	# KEYS
 # Two donors, of which one is killed under load.
 replica()
 {
-	local other
-
 	donor -m 32
-	"$top_donor" -s /tmp/donor2.control -k "$keys" -v -o slab=2M -m 32 -p 19676 \
-		>>"$donor_log" 2>&1 &
-	other=$!
-	wait_until 60 other_serves || fail "the other donor does not serve"
+	other_donor -m 32
 	"$empctl" region create f0 --size 16M \
-		--mem "$addr:16:$port|$addr:16:19676|$donor_keys,redundancy=replica"
+		--mem "$addr:16:$port|$addr:16:$other_port|$donor_keys,redundancy=replica"
 	watch_events
 	agent p /dev/emp/f0
 	fill_pages 0 "$n" 5
@@ -612,8 +607,8 @@ replica()
 	[ "$(attr f0 tiers/0/used)" = "$(attr f0 tiers/1/used)" ] || fail "not on both"
 	ask p load 0 "$n" 2
 	sleep 2
-	kill -KILL "$other"
-	wait "$other" || true
+	kill -KILL "$other_pid"
+	wait "$other_pid" || true
 	sleep 3
 	event tier-lost
 	ask p unload
@@ -623,11 +618,6 @@ replica()
 	evict_all f0
 	check_pages 0 "$n" 6
 	leave p
-}
-
-other_serves()
-{
-	"$top_donor" -s /tmp/donor2.control status --json 2>/dev/null | grep -q '"state": "serving"'
 }
 
 t_begin
