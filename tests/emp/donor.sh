@@ -80,6 +80,7 @@ spread()
 
 	donor -m 32
 	other_donor -m 32
+	need_disk
 	donor_region f0 16 4 "$small,deadline=60s" "$addr:16:$other_port" "$disk:16:0"
 	agent p /dev/emp/f0
 	ask p write 0 3072 5
