@@ -176,7 +176,10 @@ reserve()
 	local range
 
 	[ -e /sys/kernel/debug/fail_page_alloc ] || skip "this kernel does not let allocations fail"
-	region f0 64 16 "$1,encrypt=1"
+	# The disk shall not have to allocate, which would fail, too.
+	need_disk
+	dd if=/dev/zero of="$disk" bs=1M count=64 oflag=direct status=none
+	region f0 64 "$2" "$1,encrypt=1"
 	agent p /dev/emp/f0
 	read -ra range < <(sort -k 1,1 /proc/kallsyms | awk '
 		from && $1 != from { print "0x" from, "0x" $1; exit }
@@ -187,11 +190,12 @@ reserve()
 		echo "${range[0]}" >require-start; echo "${range[1]}" >require-end
 		echo 100 >probability
 	)
-	ask p write 0 8192 1
+	ask p write 0 16384 1
+	got right=16384
 	evict_all f0
 	echo 0 >/sys/kernel/debug/fail_page_alloc/probability
-	ask p check 0 8192 1
-	got right=8192
+	ask p check 0 16384 1
+	got right=16384
 	leave p
 }
 
@@ -206,6 +210,6 @@ bad_run copies copies
 bad_run drained drained
 bad_run failing failing
 bad_run changed changed
-t_run reserve-small reserve "$small"
-t_run reserve-huge reserve "${variant[small-2m]}"
+t_run reserve-small reserve "$small" 16
+t_run reserve-huge reserve "${variant[small-2m]}" 56
 t_end
