@@ -310,7 +310,7 @@ bool emp_tier_apart(const struct emp_tier *t, const struct emp_tier *other)
 	return !other || (t != other && strcmp(t->device, other->device));
 }
 
-/**
+/*
  * emp_level_end - the place behind the level of the tier at place @at; under RCU
  *
  * Memory donors that follow one another in the order are one level: none of them

@@ -171,15 +171,15 @@ changed()
 }
 
 # No memory to encrypt into: the tier's reserve does, one request after the other.
-reserve()
+reserve()	# KEYS MB DRAM_MB PAGES
 {
 	local range
 
 	[ -e /sys/kernel/debug/fail_page_alloc ] || skip "this kernel does not let allocations fail"
 	# The disk shall not have to allocate, which would fail, too.
 	need_disk
-	dd if=/dev/zero of="$disk" bs=1M count=64 oflag=direct status=none
-	region f0 64 "$2" "$1,encrypt=1"
+	dd if=/dev/zero of="$disk" bs=1M count="$2" oflag=direct status=none
+	region f0 "$2" "$3" "$1,encrypt=1"
 	agent p /dev/emp/f0
 	read -ra range < <(sort -k 1,1 /proc/kallsyms | awk '
 		from && $1 != from { print "0x" from, "0x" $1; exit }
@@ -190,12 +190,12 @@ reserve()
 		echo "${range[0]}" >require-start; echo "${range[1]}" >require-end
 		echo 100 >probability
 	)
-	ask p write 0 16384 1
-	got right=16384
+	ask p write 0 "$4" 1
+	got right="$4"
 	evict_all f0
 	echo 0 >/sys/kernel/debug/fail_page_alloc/probability
-	ask p check 0 16384 1
-	got right=16384
+	ask p check 0 "$4" 1
+	got right="$4"
 	leave p
 }
 
@@ -210,6 +210,6 @@ bad_run copies copies
 bad_run drained drained
 bad_run failing failing
 bad_run changed changed
-t_run reserve-small reserve "$small" 16
-t_run reserve-huge reserve "${variant[small-2m]}" 56
+t_run reserve-small reserve "$small" 16 4 4096
+t_run reserve-huge reserve "${variant[small-2m]}" 64 56 4096
 t_end
