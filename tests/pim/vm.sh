@@ -70,6 +70,17 @@ tool()
 	"$pimctl" vm list | grep -q '^vm0  *2 yes  *0 -' || fail "$("$pimctl" vm list)"
 	"$pimctl" lease list | grep -q ' vm0$' || fail "$("$pimctl" lease list)"
 	"$pimctl" --json vm list | grep -q '"opens": 1' || fail "$("$pimctl" --json vm list)"
+	"$pimctl" stats --prometheus >/tmp/stats.out
+	grep -q '^annex_pim_machine_running{machine="vm0"} 1$' /tmp/stats.out || fail "$(</tmp/stats.out)"
+	grep -q '^annex_pim_rank_leases_total{rank="0"} 1$' /tmp/stats.out || fail "$(</tmp/stats.out)"
+	grep -q '^annex_pim_owner_ranks{uid="0"} 1$' /tmp/stats.out || fail "$(</tmp/stats.out)"
+	[ -z "$(grep -v '^#' /tmp/stats.out | cut -d ' ' -f 1 | sort | uniq -d)" ] || fail "a metric twice"
+	"$pimctl" --json stats | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+assert [r["rank"] for r in s["ranks"]] == [0, 1] and s["ranks"][0]["stats"]["leases"] == 1, s
+assert s["machines"][0]["name"] == "vm0" and s["owners"][0]["uid"] == 0, s'
+	"$pimctl" stats | grep -q '^  stats.leases  *1$' || fail "$("$pimctl" stats)"
 	not quietly tee "$mdevs/$uuid/ranks" <<<1
 	not quietly "$pimctl" vm remove vm0
 	not quietly rmmod pim_mdev

@@ -84,6 +84,7 @@ says "top, no module, JSON" 1 'modprobe pim' "$build/pimctl" --json top
 says "top, interval" 2 "'0.01' is not a number of seconds from 0.1 to 3600" "$build/pimctl" top --interval 0.01
 says "top, count" 2 'is not a number' "$build/pimctl" top --count 0
 says "top, a word" 2 'usage: pimctl top' "$build/pimctl" top 1
+says "stats, no module" 1 'modprobe pim' "$build/pimctl" stats --prometheus
 says "doctor" 1 'MISSING.*arbiter' "$build/pimctl" doctor
 says "doctor, JSON" 1 '"verdict": "MISSING"' "$build/pimctl" --json doctor
 says "pim-emu: help" 0 'chip-id' "$build/pim-emu" --help

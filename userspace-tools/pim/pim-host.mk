@@ -4,7 +4,7 @@
 
 pim_serve_src := pim/pim_serve.c
 pimctl_src := pim/pimctl.c pim/pimctl_rank.c pim/pimctl_lease.c pim/pimctl_events.c \
-	      pim/pimctl_doctor.c pim/pimctl_vm.c pim/pimctl_top.c pim/pim_top.c \
+	      pim/pimctl_doctor.c pim/pimctl_vm.c pim/pimctl_top.c pim/pimctl_stats.c pim/pim_top.c \
 	      pim/pim_client.c
 
 pim_provider_src := $(pim_serve_src) pim/pim_provider.c pim/pim_provider_uring.c

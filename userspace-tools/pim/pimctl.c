@@ -47,6 +47,11 @@ static const struct ax_opt events_opts[] = {
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
+static const struct ax_opt stats_opts[] = {
+	{ "prometheus", 'p', NULL, "print text for node_exporter's textfile collector", NULL },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct ax_opt top_opts[] = {
 	{ "batch", 'b', NULL,
 	  "print plain tables, for logs and pipes (default unless on a terminal)", NULL },
@@ -83,6 +88,8 @@ static const struct ax_cmd cmds[] = {
 	  pimctl_qemu_args },
 	{ "top", NULL, NULL, "Show live who uses which rank, how much, and who waits", 0, 0,
 	  top_opts, pimctl_top },
+	{ "stats", NULL, NULL, "Print all numbers of ranks, owners and machines", 0, 0, stats_opts,
+	  pimctl_stats },
 	{ "events", NULL, NULL, "Print events: ranks and leases that come, go, fail", 0, 0,
 	  events_opts, pimctl_events },
 	{ "doctor", NULL, NULL, "Check what processing in memory needs on this machine", 0, 0, NULL,

@@ -27,6 +27,7 @@ int pimctl_vm_remove(const struct ax_args *args);
 int pimctl_vm_list(const struct ax_args *args);
 int pimctl_qemu_args(const struct ax_args *args);
 int pimctl_events(const struct ax_args *args);
+int pimctl_stats(const struct ax_args *args);
 int pimctl_doctor(const struct ax_args *args);
 int pimctl_top(const struct ax_args *args);
 
@@ -58,6 +59,11 @@ enum {
 
 /* Each machine; @see returns true to end. How many there were, or -1. */
 int pimctl_each_vm(bool (*see)(const struct pimctl_vm *vm, void *arg), void *arg);
+
+/* What there is, as arrays "ranks", "owners", "machines" of @all; false after a message. */
+bool pimctl_ranks_json(int arbiter, json_t *all, struct ax_msg *msg);
+bool pimctl_owners_json(int arbiter, json_t *all, struct ax_msg *msg);
+void pimctl_vms_json(json_t *all);
 
 /* Print (and release) a JSON value with a newline; AX_OK or AX_FAIL. */
 int pimctl_print_json(json_t *value);

@@ -283,6 +283,25 @@ int pimctl_owner_list(const struct ax_args *args)
 	return array ? pimctl_print_json(array) : AX_OK;
 }
 
+bool pimctl_owners_json(int arbiter, json_t *all, struct ax_msg *msg)
+{
+	json_t *array = json_array();
+	struct pim_owner_state st;
+	uint32_t uid = 0;
+	int ret;
+
+	while ((ret = pim_owner_get(arbiter, uid, &st, msg)) > 0) {
+		json_array_append_new(array, owner_json(&st));
+		if (st.uid == UINT32_MAX) {
+			ret = 0;
+			break;
+		}
+		uid = st.uid + 1;
+	}
+	json_object_set_new(all, "owners", array);
+	return !ret;
+}
+
 /* When its ranks may be parked, and how many; false: @key is another one. */
 static bool owner_parking(struct pim_owner_state *st, const char *key, const char *value, int *ret)
 {

@@ -151,6 +151,18 @@ static void rank_text(const struct pim_rank_state *st)
 	rank_events(st->id);
 }
 
+bool pimctl_ranks_json(int arbiter, json_t *all, struct ax_msg *msg)
+{
+	json_t *array = json_array();
+	struct pim_rank_state st;
+	int ret;
+
+	for (uint32_t id = 0; (ret = pim_rank_get(arbiter, id, &st, msg)) > 0; id = st.id + 1)
+		json_array_append_new(array, rank_json(&st));
+	json_object_set_new(all, "ranks", array);
+	return !ret;
+}
+
 /* Each rank to @text, or all into an array. */
 static int each_rank(const struct ax_args *args, void (*text)(const struct pim_rank_state *))
 {

@@ -272,6 +272,14 @@ int pimctl_vm_list(const struct ax_args *args)
 	return array ? pimctl_print_json(array) : AX_OK;
 }
 
+void pimctl_vms_json(json_t *all)
+{
+	json_t *array = json_array();
+
+	pimctl_each_vm(print_vm, array);	/* there may be no machines here */
+	json_object_set_new(all, "machines", array);
+}
+
 int pimctl_qemu_args(const struct ax_args *args)
 {
 	struct search s;
