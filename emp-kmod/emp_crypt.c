@@ -58,7 +58,8 @@ int emp_crypt_init(struct emp_region *r)
 	if (!c)
 		return -ENOMEM;
 	r->crypt = c;			/* whatever comes, emp_crypt_exit() follows */
-	c->tfm = crypto_alloc_skcipher("xts(aes)", 0, 0);
+	/* One that needs no memory of its own: what waits for it may be memory. */
+	c->tfm = crypto_alloc_skcipher("xts(aes)", 0, CRYPTO_ALG_ALLOCATES_MEMORY);
 	if (IS_ERR(c->tfm)) {
 		err = PTR_ERR(c->tfm);
 		c->tfm = NULL;

@@ -676,6 +676,8 @@ void emp_get_poll(struct emp_region *r, u64 sub)
 	struct emp_tier *t = NULL;
 	unsigned long flags, w;
 
+	if (!READ_ONCE(r->polls))
+		return;
 	spin_lock_irqsave(emp_block_lock(r, b), flags);
 	w = r->sub[emp_state_sub(r, b, sub)];
 	slot = emp_word_busy(w) ? emp_copy_slot(r, b, !!(w & EMP_S_FROM2)) : EMP_NO_SLOT;

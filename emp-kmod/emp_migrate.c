@@ -645,7 +645,7 @@ static void emp_leave_work(struct work_struct *work)
 	if (t->ops->left)
 		t->ops->left(t);
 	if (emp_tier_leaving(t))
-		queue_delayed_work(system_unbound_wq, &t->leave, again ?: 1);
+		queue_delayed_work(system_unbound_wq, &t->leave, again ?: EMP_LEAVE_AGAIN);
 }
 
 /** emp_leave_init - of a new tier; emp_tier_close() cancels it */

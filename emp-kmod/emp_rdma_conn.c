@@ -462,7 +462,6 @@ struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_k
 	int err;
 
 	c = kzalloc(struct_size(c, data, control ? 0 : rd->queues), GFP_KERNEL);
-
 	if (!c)
 		return ERR_PTR(-ENOMEM);
 	c->rd = rd;

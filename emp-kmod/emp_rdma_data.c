@@ -5,9 +5,9 @@
  *
  * Reads that somebody waits for go first: over the connection of the CPU that
  * waits, or another of theirs that has room; if they have none of their own, a
- * quarter of the queue is theirs. What has no room waits in a list: there is one request for each
- * fault that waits, and what is read ahead or written back is bounded by emp.ko
- * (queue_depth), so the lists are.
+ * quarter of the queue is theirs. What has no room waits in a list: there is one
+ * request for each fault that waits, and what is read ahead or written back is
+ * bounded by emp.ko (queue_depth), so the lists are.
  */
 #include <linux/slab.h>
 

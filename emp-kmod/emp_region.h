@@ -170,6 +170,7 @@ struct emp_region {
 	struct mutex migrate_lock;		/* one migration at a time; see emp_migrate.c */
 	struct emp_tier *tier[EMP_TIERS_MAX];	/* fastest first; read under a block lock */
 	u32 nr_tiers;
+	bool polls;		/* a tier has, or had, ->poll */
 	u32 next_tier_id;
 	bool removing;			/* a tier is being drained; conf_lock */
 	struct work_struct demote_work;

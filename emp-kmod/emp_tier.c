@@ -795,6 +795,8 @@ int emp_tier_attach(struct emp_region *r, struct emp_tier *t)
 	if (err)
 		return err;
 	r->next_tier_id++;
+	if (t->ops->poll)
+		WRITE_ONCE(r->polls, true);
 	WRITE_ONCE(r->tier[at], t);
 	smp_wmb();	/* pairs with the order of reads in emp_tier_of_slot() */
 	if (at >= r->nr_tiers)

@@ -7,7 +7,7 @@
 #
 # rxe says WARNING in rxe_task.c now and then (tests/lab/README.md).
 #
-# lab: --kernel 6.12 --mem 2G --smp 4 --no-panic-on-warn --ignore rxe_task.c:
+# lab: --kernel 6.12 --mem 2G --smp 4 --no-panic-on-warn --ignore rxe_task.c:[0-9]+.rxe_sched_task
 # time: 600
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"

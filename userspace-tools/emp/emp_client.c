@@ -181,6 +181,12 @@ int emp_create(int control, struct emp_create *create, struct ax_msg *msg)
 		return ax_fail(msg,
 			       "%s: the kernel refused the parameters (size %s, dram %s; see dmesg)",
 			       what, size, dram);
+	case ENOENT:
+		if (!(create->flags & EMP_F_ENCRYPT))
+			return refused(msg, what, err);
+		return ax_fail(msg,
+			       "%s: this kernel has no AES in XTS mode for encrypt=1 (modprobe xts)",
+			       what);
 	default:
 		if (tier_refused(msg, what, err))
 			return -1;

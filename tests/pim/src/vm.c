@@ -768,11 +768,7 @@ static int act_fuzz(char **argv)
 	return 0;
 }
 
-static const struct {
-	const char *name;
-	int arguments;
-	int (*run)(char **argv);
-} actions[] = {
+static const struct action actions[] = {
 	{ "info", 0, act_info },
 	{ "work", 0, act_work },
 	{ "wrong", 0, act_wrong },
@@ -796,14 +792,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	if (argc < 3)
-		return 2;
-	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (strcmp(actions[i].name, argv[2]) || argc - 3 < actions[i].arguments)
-			continue;
-		attach(argv[1]);
-		return actions[i].run(argv + 3);
-	}
-	fprintf(stderr, "vm: no action %s\n", argv[2]);
-	return 2;
+	return run_action(actions, sizeof(actions) / sizeof(actions[0]), argc, argv);
 }

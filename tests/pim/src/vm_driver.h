@@ -381,4 +381,25 @@ static inline int transfer(bool write, uint64_t mask, uint32_t offset, uint32_t 
 	return transfer_of(0, write, mask, offset, bytes, piece);
 }
 
+/* What a program can be told to do: PROGRAM UUID NAME [ARGUMENT]... */
+struct action {
+	const char *name;
+	int arguments;		/* at least */
+	int (*run)(char **argv);
+};
+
+static int run_action(const struct action *actions, size_t n, int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(actions[i].name, argv[2]) || argc - 3 < actions[i].arguments)
+			continue;
+		attach(argv[1]);
+		return actions[i].run(argv + 3);
+	}
+	fprintf(stderr, "%s: no action %s\n", argv[0], argv[2]);
+	return 2;
+}
+
 #endif
