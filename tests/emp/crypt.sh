@@ -199,7 +199,25 @@ reserve()	# KEYS MB DRAM_MB PAGES
 	leave p
 }
 
+# A kernel that has no cipher and gets none: one clear line, and nothing is left.
+no_cipher()
+{
+	local loader
+
+	! grep -q '^name *: xts(aes' /proc/crypto || skip "this kernel has the cipher already"
+	need_disk
+	loader=$(</proc/sys/kernel/modprobe)
+	echo /bin/false >/proc/sys/kernel/modprobe
+	! region f0 8 4 "$small,encrypt=1" 2>/tmp/said || fail "made"
+	echo "$loader" >/proc/sys/kernel/modprobe
+	[ "$(wc -l </tmp/said)" = 1 ] || fail "$(</tmp/said)"
+	grep -q 'no AES in XTS mode' /tmp/said || fail "$(</tmp/said)"
+	[ ! -e "$sys/f0" ]
+	region f0 8 4 "$small,encrypt=1"
+}
+
 t_begin
+t_run no-cipher no_cipher
 for form in "${variants[@]}"; do
 	t_run "fills-$form" fills "${variant[$form]}"
 done
