@@ -149,6 +149,8 @@ static inline const struct annex_donor_shape *annex_donor_shape(unsigned int typ
 		{ ANNEX_DONOR_STATS, sizeof(struct annex_donor_msg), 0, 0, 1, 0 },
 		{ ANNEX_DONOR_BYE, sizeof(struct annex_donor_msg), 0, 0, 1, 0 },
 		{ ANNEX_DONOR_LIST, sizeof(struct annex_donor_after), 0, 0, 1, 0 },
+		{ ANNEX_DONOR_PARK, sizeof(struct annex_donor_list), 8, 1, 1, 0 },
+		{ ANNEX_DONOR_FETCH, sizeof(struct annex_donor_list), 8, 1, 1, 0 },
 		{ ANNEX_DONOR_PONG, sizeof(struct annex_donor_msg), 0, 0, 1, 0 },
 		{ ANNEX_DONOR_WELCOME, sizeof(struct annex_donor_state), 0, 0, 2, 0 },
 		{ ANNEX_DONOR_GRANTS, sizeof(struct annex_donor_grants),
@@ -160,6 +162,10 @@ static inline const struct annex_donor_shape *annex_donor_shape(unsigned int typ
 		{ ANNEX_DONOR_REVOKE, sizeof(struct annex_donor_revoke), 8, 1, 2, 0 },
 		{ ANNEX_DONOR_REVOKED, sizeof(struct annex_donor_revoke), 8, 1, 2, 0 },
 		{ ANNEX_DONOR_GOODBYE, sizeof(struct annex_donor_msg), 0, 0, 2, 1 },
+		{ ANNEX_DONOR_PARKED, sizeof(struct annex_donor_list), 8, 0, 2, 1 },
+		{ ANNEX_DONOR_FETCHED, sizeof(struct annex_donor_grants),
+		  sizeof(struct annex_donor_grant), 1, 2, 0 },
+		{ ANNEX_DONOR_COOL, sizeof(struct annex_donor_cool), 0, 0, 2, 0 },
 		{ 0, 0, 0, 0, 0, 0 },
 	};
 	unsigned int i;
@@ -177,6 +183,19 @@ static inline __u32 annex_donor_count(const struct annex_donor_msg *m)
 	return annex_le32(((const struct annex_donor_list *)m)->count);
 }
 
+/* One grant: in reach, or, where @parked may be, parked. */
+static inline bool annex_donor_check_grant(const struct annex_donor_grant *g, bool parked)
+{
+	__u64 addr = annex_le64(g->addr), bytes = annex_le64(g->bytes);
+	__u32 flags = annex_le32(g->flags);
+
+	if (!g->id || !bytes || addr + bytes < addr)
+		return false;
+	if (flags == ANNEX_DONOR_G_PARKED)
+		return parked && !g->addr && !g->rkey;
+	return !flags;
+}
+
 /* Padding, and values with a range of their own. */
 static inline bool annex_donor_check_body(const struct annex_donor_msg *m)
 {
@@ -184,6 +203,7 @@ static inline bool annex_donor_check_body(const struct annex_donor_msg *m)
 	const struct annex_donor_grants *g = (const void *)m;
 	const struct annex_donor_list *l = (const void *)m;
 	const struct annex_donor_revoke *r = (const void *)m;
+	const struct annex_donor_cool *c = (const void *)m;
 	const struct annex_donor_fence *f = (const void *)m;
 	const struct annex_donor_state *s = (const void *)m;
 	__u32 i;
@@ -194,26 +214,31 @@ static inline bool annex_donor_check_body(const struct annex_donor_msg *m)
 		       annex_le32(q->slabs) <= ANNEX_DONOR_LIST_MAX;
 	case ANNEX_DONOR_GIVE_BACK:
 	case ANNEX_DONOR_TAKEN:
+	case ANNEX_DONOR_PARK:
+	case ANNEX_DONOR_PARKED:
+	case ANNEX_DONOR_FETCH:
 		return !l->pad;
+	case ANNEX_DONOR_COOL:
+		return !c->pad && c->slabs;
 	case ANNEX_DONOR_FENCE:
 	case ANNEX_DONOR_FENCED:
 		return !f->pad && f->qpn;
 	case ANNEX_DONOR_GRANTS:
+	case ANNEX_DONOR_FETCHED:
 		if (g->pad || (m->status && g->count))
 			return false;
 		for (i = 0; i < annex_donor_count(m); i++) {
-			__u64 addr = annex_le64(g->grant[i].addr);
-			__u64 bytes = annex_le64(g->grant[i].bytes);
-
-			if (g->grant[i].pad || !g->grant[i].id || !bytes || addr + bytes < addr)
+			if (!annex_donor_check_grant(&g->grant[i],
+						     annex_le16(m->type) == ANNEX_DONOR_GRANTS))
 				return false;
 		}
 		return true;
 	case ANNEX_DONOR_REVOKE:
 	case ANNEX_DONOR_REVOKED:
 		return !r->pad && annex_le32(r->cause) >= ANNEX_DONOR_C_SHRINK &&
-		       annex_le32(r->cause) <= ANNEX_DONOR_C_QUOTA &&
-		       (annex_le16(m->type) == ANNEX_DONOR_REVOKE || !r->grace_ms);
+		       annex_le32(r->cause) <= ANNEX_DONOR_C_LOST &&
+		       (annex_le16(m->type) == ANNEX_DONOR_REVOKE ?
+				annex_le32(r->cause) != ANNEX_DONOR_C_LOST : !r->grace_ms);
 	case ANNEX_DONOR_WELCOME:
 		return !s->pad && s->generation &&
 		       !(annex_le32(s->flags) & ~ANNEX_DONOR_F_DRAINING);

@@ -182,7 +182,7 @@ static void bodies(void)
 	BAD(ANNEX_DONOR_WELCOME, s->pad = 1);
 	BAD(ANNEX_DONOR_WELCOME, s->flags = htole32(ANNEX_DONOR_F_NOAUTH));
 	BAD(ANNEX_DONOR_GRANTS, m.grants.pad = 1);
-	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].pad = 1);
+	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].flags = 2);
 	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].id = 0);
 	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].bytes = 0);
 	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].addr = htole64(UINT64_MAX - 100));

@@ -61,8 +61,9 @@ enum annex_donor_kind {
 #define ANNEX_DONOR_FEAT_GIVE_BACK	(1u << 0) /* client: will give back what is revoked */
 #define ANNEX_DONOR_FEAT_RESUME		(1u << 1) /* grants outlive the control connection */
 #define ANNEX_DONOR_FEAT_JOIN		(1u << 2) /* data connections */
+#define ANNEX_DONOR_FEAT_PARK		(1u << 3) /* slabs out of reach, on the donor's backing */
 #define ANNEX_DONOR_FEATURES	(ANNEX_DONOR_FEAT_GIVE_BACK | ANNEX_DONOR_FEAT_RESUME | \
-				 ANNEX_DONOR_FEAT_JOIN)
+				 ANNEX_DONOR_FEAT_JOIN | ANNEX_DONOR_FEAT_PARK)
 
 /**
  * struct annex_donor_hello - private data of the client's connect request
@@ -205,6 +206,9 @@ struct annex_donor_reject {
  * @ANNEX_DONOR_STATS: client wants numbers: head only
  * @ANNEX_DONOR_BYE: client ends the session, head only, no answer
  * @ANNEX_DONOR_LIST: client wants to know what it holds: struct annex_donor_after
+ * @ANNEX_DONOR_PARK: client does without these for a while: struct annex_donor_list
+ * @ANNEX_DONOR_FETCH: client wants these in reach again: struct annex_donor_list;
+ *	FETCHED follows when they are
  * @ANNEX_DONOR_WELCOME: donor, after PROOF, and after RESUME: struct annex_donor_state
  * @ANNEX_DONOR_GRANTS: answer to REQUEST and LIST: struct annex_donor_grants
  * @ANNEX_DONOR_TAKEN: answer to GIVE_BACK: struct annex_donor_list, those taken back
@@ -214,6 +218,9 @@ struct annex_donor_reject {
  * @ANNEX_DONOR_REVOKE: donor wants these back: struct annex_donor_revoke
  * @ANNEX_DONOR_REVOKED: donor has taken these: struct annex_donor_revoke, grace_ms 0
  * @ANNEX_DONOR_GOODBYE: donor ends the session: head only, reason in its status
+ * @ANNEX_DONOR_PARKED: answer to PARK: struct annex_donor_list, those that are out of reach now
+ * @ANNEX_DONOR_FETCHED: donor: in reach again: struct annex_donor_grants
+ * @ANNEX_DONOR_COOL: donor's memory is short: struct annex_donor_cool
  */
 enum annex_donor_type {
 	ANNEX_DONOR_PROOF	= 1,
@@ -224,6 +231,8 @@ enum annex_donor_type {
 	ANNEX_DONOR_STATS	= 6,
 	ANNEX_DONOR_BYE		= 7,
 	ANNEX_DONOR_LIST	= 8,
+	ANNEX_DONOR_PARK	= 9,
+	ANNEX_DONOR_FETCH	= 10,
 	ANNEX_DONOR_WELCOME	= 65,
 	ANNEX_DONOR_GRANTS	= 66,
 	ANNEX_DONOR_TAKEN	= 67,
@@ -233,12 +242,15 @@ enum annex_donor_type {
 	ANNEX_DONOR_REVOKE	= 71,
 	ANNEX_DONOR_REVOKED	= 72,
 	ANNEX_DONOR_GOODBYE	= 73,
+	ANNEX_DONOR_PARKED	= 74,
+	ANNEX_DONOR_FETCHED	= 75,
+	ANNEX_DONOR_COOL	= 76,
 };
 
 /**
  * enum annex_donor_status - in the head of an answer
  * @ANNEX_DONOR_OK: done
- * @ANNEX_DONOR_FULL: no slab is free at the moment
+ * @ANNEX_DONOR_FULL: no slab is free at the moment; PARKED: the backing has no room
  * @ANNEX_DONOR_QUOTA: the client holds what it may
  * @ANNEX_DONOR_DRAIN: the donor gives nothing more
  * @ANNEX_DONOR_UNKNOWN: some of the grants, or the queue pair, are not this session's
@@ -291,28 +303,32 @@ struct annex_donor_request {
 	__le32 pad;
 };
 
+/* flags of a grant */
+#define ANNEX_DONOR_G_PARKED	(1u << 0) /* in the answer to LIST: out of reach */
+
 /**
  * struct annex_donor_grant - one slab
  * @id: of the grant; never used again while the donor lives
- * @addr: where it begins for READ and WRITE
+ * @addr: where it begins for READ and WRITE; 0 when it is parked
  * @bytes: its length: slab_bytes of accept
- * @rkey: its key, good on this session's connections only
- * @pad: 0
+ * @rkey: its key, good on this session's connections only; 0 when it is parked
+ * @flags: ANNEX_DONOR_G_PARKED or 0
  */
 struct annex_donor_grant {
 	__le64 id;
 	__le64 addr;
 	__le64 bytes;
 	__le32 rkey;
-	__le32 pad;
+	__le32 flags;
 };
 
 /**
- * struct annex_donor_grants - ANNEX_DONOR_GRANTS
+ * struct annex_donor_grants - ANNEX_DONOR_GRANTS, ANNEX_DONOR_FETCHED
  * @head: head; with a status other than OK @count is 0
- * @count: elements of @grant, 0..ANNEX_DONOR_LIST_MAX
+ * @count: elements of @grant, 0..ANNEX_DONOR_LIST_MAX; FETCHED: at least 1
  * @pad: 0
- * @grant: zeroed slabs
+ * @grant: answer to REQUEST: zeroed slabs; to LIST: what is held; FETCHED: what was
+ *	parked, as it was
  */
 struct annex_donor_grants {
 	struct annex_donor_msg head;
@@ -322,9 +338,9 @@ struct annex_donor_grants {
 };
 
 /**
- * struct annex_donor_list - ANNEX_DONOR_GIVE_BACK, ANNEX_DONOR_TAKEN
+ * struct annex_donor_list - ANNEX_DONOR_GIVE_BACK, TAKEN, PARK, PARKED, FETCH
  * @head: head
- * @count: elements of @id; 1..ANNEX_DONOR_LIST_MAX, in TAKEN also 0
+ * @count: elements of @id; 1..ANNEX_DONOR_LIST_MAX, in TAKEN and PARKED also 0
  * @pad: 0
  * @id: grants
  */
@@ -355,11 +371,13 @@ struct annex_donor_after {
  * @ANNEX_DONOR_C_SHRINK: the donor's memory is to become smaller
  * @ANNEX_DONOR_C_DRAIN: the donor is going away
  * @ANNEX_DONOR_C_QUOTA: the client's quota became smaller
+ * @ANNEX_DONOR_C_LOST: REVOKED only: it was parked, and the backing cannot be read
  */
 enum annex_donor_cause {
 	ANNEX_DONOR_C_SHRINK	= 1,
 	ANNEX_DONOR_C_DRAIN	= 2,
 	ANNEX_DONOR_C_QUOTA	= 3,
+	ANNEX_DONOR_C_LOST	= 4,
 };
 
 /**
@@ -378,6 +396,19 @@ struct annex_donor_revoke {
 	__le32 grace_ms;
 	__le32 pad;
 	__le64 id[];
+};
+
+/**
+ * struct annex_donor_cool - ANNEX_DONOR_COOL
+ * @head: head
+ * @slabs: that the client may park now, those first that it has not used for the
+ *	longest; at least 1. It may park fewer, or none
+ * @pad: 0
+ */
+struct annex_donor_cool {
+	struct annex_donor_msg head;
+	__le32 slabs;
+	__le32 pad;
 };
 
 /**
