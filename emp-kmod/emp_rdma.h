@@ -34,6 +34,9 @@
  * the tier's deadline fails; for what is under way the connections are broken
  * first, since nothing else calls it back from the device.
  *
+ * A slab can be out of reach for a while, on the donor's disk (emp_rdma_park.c):
+ * what wants to go there waits in ->away, and has it fetched.
+ *
  * What the donor asks back (REVOKE) is withdrawn from the region, and given back
  * when the region has moved what was there (emp_rdma_give.c). A slab that it takes
  * by force is lost, and no other.
@@ -41,7 +44,7 @@
  * Who runs: requests are posted by whoever submits them and by the completion
  * queues' work items, or by a fault that polls for its read; ->mend makes and
  * unmakes connections, nobody else does while the tier is open; ->tick keeps the
- * time; ->give gives back. Nothing on the way of a request allocates: it comes from
+ * time; ->give gives back, parks and fetches. Nothing on the way of a request allocates: it comes from
  * a mempool with all that it needs.
  *
  * Locks: ->lock (spin, irq) is inside of all locks of emp.ko, since requests
@@ -104,6 +107,14 @@ enum emp_rdma_grant_state {
 	EMP_GRANT_MISSED,	/* it has */
 };
 
+/* Where a slab is that the donor has for us, changed under ->lock; see emp_rdma_park.c */
+enum emp_rdma_place {
+	EMP_PLACE_REACH,
+	EMP_PLACE_PARKING,	/* PARK is said, not answered */
+	EMP_PLACE_PARKED,	/* on the donor's backing */
+	EMP_PLACE_FETCHING,	/* FETCH is said */
+};
+
 /* One slab of the donor's. */
 struct emp_rdma_grant {
 	u64 id;
@@ -111,12 +122,15 @@ struct emp_rdma_grant {
 	u32 rkey;
 	u32 seen;		/* round of LIST that had it */
 	u8 state;		/* enum emp_rdma_grant_state */
+	u8 place;		/* enum emp_rdma_place */
 	bool forced;		/* asked for with a time, after which it is taken */
+	bool awaited;		/* out of reach, and a request waits for it */
+	unsigned long used;	/* jiffies of the last request */
 };
 
 /**
  * struct emp_rdma_req - one request: one work request
- * @list: in ->urgent, ->others or ->posted
+ * @list: in ->urgent, ->others, ->away or ->posted
  * @cqe: whom the completion queue calls
  * @wr: READ or WRITE
  * @conn: over which, while it is posted
@@ -232,6 +246,8 @@ struct emp_rdma {
 	struct list_head urgent;	/* reads that somebody waits for */
 	struct list_head others;
 	struct list_head posted;
+	struct list_head away;		/* for slabs that are out of reach */
+	u32 cool;			/* slabs that the donor would like parked; no lock */
 	unsigned long broken_since;
 	unsigned long heard;
 	unsigned long pinged;
@@ -309,6 +325,7 @@ int emp_rdma_data_init(struct emp_rdma *rd);
 void emp_rdma_data_exit(struct emp_rdma *rd);
 void emp_rdma_post(struct emp_rdma *rd);
 void emp_rdma_fail_waiting(struct emp_rdma *rd, int error);
+struct list_head *emp_rdma_queue(struct emp_rdma *rd, const struct emp_rdma_req *req);
 u32 emp_rdma_group(const struct emp_rdma_conn *control, u32 cpu);
 
 /* emp_rdma_give.c */
@@ -318,11 +335,33 @@ int emp_rdma_listed(struct emp_rdma *rd);
 void emp_rdma_give_soon(struct emp_rdma *rd);
 void emp_rdma_left(struct emp_tier *t);
 void emp_rdma_give_work(struct work_struct *work);
+bool emp_rdma_busy(struct emp_rdma *rd, u32 i);
+
+/* emp_rdma_park.c */
+bool emp_rdma_parks(void);
+void emp_rdma_cool(struct emp_rdma *rd, const struct annex_donor_cool *m);
+void emp_rdma_fetched(struct emp_rdma *rd, const struct annex_donor_grants *m);
+void emp_rdma_retry_away(struct emp_rdma *rd);
+struct emp_rdma_req *emp_rdma_set_aside(struct emp_rdma *rd, struct list_head *list);
+unsigned long emp_rdma_park(struct emp_rdma *rd, struct emp_rdma_conn *c);
+int emp_rdma_park_new(struct emp_rdma_conn *c, u32 want, unsigned long since);
+bool emp_rdma_listed_grant(struct emp_rdma *rd, struct emp_rdma_grant *g,
+			   const struct annex_donor_grant *m);
 
 /** emp_rdma_there - can data of this grant be there? ->lock is held */
 static inline bool emp_rdma_there(const struct emp_rdma_grant *g)
 {
 	return g->state <= EMP_GRANT_LEAVING;
+}
+
+/** emp_rdma_in_reach - where a slab lies from now on; ->lock is held */
+static inline void emp_rdma_in_reach(struct emp_rdma_grant *g, const struct annex_donor_grant *m)
+{
+	g->addr = le64_to_cpu(m->addr);
+	g->rkey = le32_to_cpu(m->rkey);
+	g->used = jiffies;
+	g->place = EMP_PLACE_REACH;
+	g->awaited = false;
 }
 
 /* emp_rdma_mend.c */

@@ -49,8 +49,8 @@ static int emp_rdma_map(struct emp_rdma_conn *c, struct emp_rdma_req *req)
 	return 0;
 }
 
-/* The list in which it waits. */
-static struct list_head *emp_rdma_queue(struct emp_rdma *rd, const struct emp_rdma_req *req)
+/** emp_rdma_queue - the list in which it waits */
+struct list_head *emp_rdma_queue(struct emp_rdma *rd, const struct emp_rdma_req *req)
 {
 	return req->io.write || req->io.ahead ? &rd->others : &rd->urgent;
 }
@@ -100,7 +100,7 @@ static void emp_rdma_done(struct ib_cq *cq, struct ib_wc *wc)
 static int emp_rdma_post_req(struct emp_rdma_conn *c, struct emp_rdma_req *req)
 {
 	struct emp_rdma *rd = c->rd;
-	const struct emp_rdma_grant *g = &rd->grant[req->pos >> rd->slab_shift];
+	struct emp_rdma_grant *g = &rd->grant[req->pos >> rd->slab_shift];
 	int err;
 
 	if (!emp_rdma_there(g))
@@ -108,6 +108,7 @@ static int emp_rdma_post_req(struct emp_rdma_conn *c, struct emp_rdma_req *req)
 	err = emp_rdma_map(c, req);
 	if (err)
 		return err;
+	WRITE_ONCE(g->used, jiffies);
 	req->conn = c;
 	req->cqe.done = emp_rdma_done;
 	req->wr = (struct ib_rdma_wr){
@@ -173,13 +174,13 @@ static struct emp_rdma_req *emp_rdma_next(struct emp_rdma *rd, struct emp_rdma_c
 	lockdep_assert_held(&rd->lock);
 	if (rd->state != EMP_RDMA_ACTIVE || !rd->conn)
 		return NULL;
-	req = list_first_entry_or_null(&rd->urgent, struct emp_rdma_req, list);
+	req = emp_rdma_set_aside(rd, &rd->urgent);
 	if (req) {
 		*c = emp_rdma_urgent(rd->conn, req->cpu);
 		if (*c)
 			return req;
 	}
-	req = list_first_entry_or_null(&rd->others, struct emp_rdma_req, list);
+	req = emp_rdma_set_aside(rd, &rd->others);
 	if (req) {
 		*c = emp_rdma_others(rd->conn);
 		if (*c)
@@ -217,7 +218,7 @@ void emp_rdma_post(struct emp_rdma *rd)
 	} while (req);
 }
 
-/** emp_rdma_fail_waiting - end all that wait for a connection */
+/** emp_rdma_fail_waiting - end all that wait for a connection, or a slab */
 void emp_rdma_fail_waiting(struct emp_rdma *rd, int error)
 {
 	struct emp_rdma_req *req, *next;
@@ -227,6 +228,7 @@ void emp_rdma_fail_waiting(struct emp_rdma *rd, int error)
 	spin_lock_irqsave(&rd->lock, flags);
 	list_splice_init(&rd->urgent, &all);
 	list_splice_tail_init(&rd->others, &all);
+	list_splice_tail_init(&rd->away, &all);
 	spin_unlock_irqrestore(&rd->lock, flags);
 	list_for_each_entry_safe(req, next, &all, list) {
 		list_del_init(&req->list);

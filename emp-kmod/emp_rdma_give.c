@@ -102,6 +102,8 @@ void emp_rdma_revoke(struct emp_rdma *rd, const struct annex_donor_revoke *m)
 	if (!n)
 		return;
 	if (taken)
+		emp_rdma_retry_away(rd);
+	if (taken)
 		pr_warn_ratelimited("emp: donor %s has taken back %u slabs by force\n",
 				    rd->tier->device, n);
 	else
@@ -193,10 +195,10 @@ static unsigned long emp_rdma_withdraw(struct emp_rdma *rd)
 	return again;
 }
 
-/* Is a request on its way to slab @i? Nobody waits for one that is: a read that came too late. */
-static bool emp_rdma_busy(struct emp_rdma *rd, u32 i)
+/** emp_rdma_busy - is a request on its way to slab @i? */
+bool emp_rdma_busy(struct emp_rdma *rd, u32 i)
 {
-	struct list_head *list[] = { &rd->urgent, &rd->others, &rd->posted };
+	struct list_head *list[] = { &rd->urgent, &rd->others, &rd->away, &rd->posted };
 	struct emp_rdma_req *req;
 	u32 k;
 
@@ -274,14 +276,11 @@ static int emp_rdma_tell_given(struct emp_rdma *rd, struct emp_rdma_conn *c, u32
 }
 
 /* Give back what is empty. Return: jiffies until again, 0: there is nothing now. */
-static unsigned long emp_rdma_give(struct emp_rdma *rd)
+static unsigned long emp_rdma_give(struct emp_rdma *rd, struct emp_rdma_conn *c)
 {
-	struct emp_rdma_conn *c = emp_rdma_conn_get(rd);
 	u32 i, first = 0, n = 0;
 	unsigned long again = 0;
 
-	if (!c)
-		return 0;	/* emp_rdma_resume() comes here again */
 	for (i = 0; i < rd->nr_grants; i++) {
 		switch (READ_ONCE(rd->grant[i].state)) {
 		case EMP_GRANT_LEAVING:
@@ -301,16 +300,17 @@ static unsigned long emp_rdma_give(struct emp_rdma *rd)
 		first = i + 1;
 		n = 0;
 	}
-	emp_rdma_conn_put(rd, c);
 	return again;
 }
 
 /* For sysfs. */
 static void emp_rdma_account(struct emp_rdma *rd)
 {
-	u32 i, asked = 0, given = 0, revoked = 0;
+	u32 i, asked = 0, given = 0, revoked = 0, parked = 0;
 
 	for (i = 0; i < rd->nr_grants; i++) {
+		parked += emp_rdma_there(&rd->grant[i]) &&
+			  READ_ONCE(rd->grant[i].place) != EMP_PLACE_REACH;
 		switch (READ_ONCE(rd->grant[i].state)) {
 		case EMP_GRANT_HELD:
 			break;
@@ -328,13 +328,21 @@ static void emp_rdma_account(struct emp_rdma *rd)
 	WRITE_ONCE(rd->tier->asked, asked);
 	WRITE_ONCE(rd->tier->given, given);
 	WRITE_ONCE(rd->tier->revoked, revoked);
+	WRITE_ONCE(rd->tier->parked, parked);
 }
 
-/** emp_rdma_give_work - one look at all that is asked for */
+/* The sooner of two times, of which 0 is never. */
+static unsigned long emp_rdma_sooner(unsigned long a, unsigned long b)
+{
+	return a && b ? min(a, b) : a ?: b;
+}
+
+/** emp_rdma_give_work - one look at all that is asked for, by the donor and by requests */
 void emp_rdma_give_work(struct work_struct *work)
 {
 	struct emp_rdma *rd = container_of(work, struct emp_rdma, give.work);
-	unsigned long again, later;
+	struct emp_rdma_conn *c;
+	unsigned long again;
 
 	switch (READ_ONCE(rd->state)) {
 	case EMP_RDMA_OPENING:
@@ -345,10 +353,13 @@ void emp_rdma_give_work(struct work_struct *work)
 	}
 	again = emp_rdma_withdraw(rd);
 	emp_rdma_account(rd);
-	later = emp_rdma_give(rd);
+	c = emp_rdma_conn_get(rd);	/* without, emp_rdma_resume() comes here again */
+	if (c) {
+		again = emp_rdma_sooner(again, emp_rdma_park(rd, c));
+		again = emp_rdma_sooner(again, emp_rdma_give(rd, c));
+		emp_rdma_conn_put(rd, c);
+	}
 	emp_rdma_account(rd);
-	if (!again || (later && later < again))
-		again = later;
 	if (again && !READ_ONCE(rd->closing))
 		queue_delayed_work(emp_rdma_wq, &rd->give, again);
 }

@@ -24,7 +24,8 @@ void emp_rdma_hello(struct emp_rdma *rd, enum annex_donor_kind kind, u32 qpn,
 	if (kind == ANNEX_DONOR_OPEN) {
 		h->features = cpu_to_le32(ANNEX_DONOR_FEAT_RESUME |
 					  (rd->queues ? ANNEX_DONOR_FEAT_JOIN : 0) |
-					  (emp_rdma_offers() ? ANNEX_DONOR_FEAT_GIVE_BACK : 0));
+					  (emp_rdma_offers() ? ANNEX_DONOR_FEAT_GIVE_BACK : 0) |
+					  (emp_rdma_parks() ? ANNEX_DONOR_FEAT_PARK : 0));
 		h->id = cpu_to_le64(rd->noauth ? 0 : emp_rdma_key_id(&rd->key));
 		get_random_bytes(h->nonce, sizeof(h->nonce));
 		return;
@@ -66,6 +67,8 @@ int emp_rdma_accepted(struct emp_rdma_conn *c, const struct annex_donor_hello *h
 	rd->slab_bytes = le64_to_cpu(a->slab_bytes);
 	rd->slab_shift = ilog2(rd->slab_bytes);
 	rd->features = le32_to_cpu(a->features);
+	if (!(rd->features & ANNEX_DONOR_FEAT_GIVE_BACK))
+		rd->features &= ~ANNEX_DONOR_FEAT_PARK;	/* one slab could not be lost alone */
 	rd->heartbeat_ms = clamp(le32_to_cpu(a->heartbeat_ms), 10u, 600000u);
 	rd->linger_ms = min(le32_to_cpu(a->linger_ms), 86400000u);
 	emp_rdma_mac_proof(&rd->key, &t, rd->proof);
@@ -159,6 +162,12 @@ void emp_rdma_message(struct emp_rdma_conn *c, const void *data, size_t len)
 	case ANNEX_DONOR_REVOKED:
 		emp_rdma_revoke(rd, data);
 		return;
+	case ANNEX_DONOR_FETCHED:
+		emp_rdma_fetched(rd, data);
+		return;
+	case ANNEX_DONOR_COOL:
+		emp_rdma_cool(rd, data);
+		return;
 	}
 	emp_rdma_answer(rd, m, len);
 }
@@ -179,7 +188,7 @@ static int emp_rdma_take(struct emp_rdma *rd, const struct annex_donor_grants *g
 		const struct annex_donor_grant *from = &g->grant[i];
 		struct emp_rdma_grant *to = &rd->grant[rd->nr_grants];
 
-		if (le64_to_cpu(from->bytes) != rd->slab_bytes)
+		if (le64_to_cpu(from->bytes) != rd->slab_bytes || from->flags)
 			return -EPROTO;
 		to->id = le64_to_cpu(from->id);
 		to->addr = le64_to_cpu(from->addr);
@@ -198,6 +207,7 @@ int emp_rdma_grants(struct emp_rdma_conn *c, u64 bytes)
 	const struct annex_donor_grants *g;
 	struct emp_rdma *rd = c->rd;
 	u64 want = DIV_ROUND_UP_ULL(bytes, rd->slab_bytes);
+	unsigned long since = jiffies;
 	int err;
 
 	if (want > U32_MAX / 2)
@@ -213,9 +223,14 @@ int emp_rdma_grants(struct emp_rdma_conn *c, u64 bytes)
 		if (err)
 			return err;
 		g = rd->answer;
-		if (!g->count)
-			return -ENOSPC;
-		err = emp_rdma_take(rd, g, n);
+		if (g->count) {
+			since = jiffies;
+			err = emp_rdma_take(rd, g, n);
+		} else if (le32_to_cpu(g->head.status) == ANNEX_DONOR_FULL) {
+			err = emp_rdma_park_new(c, n, since);
+		} else {
+			err = -ENOSPC;
+		}
 		if (err)
 			return err;
 	}
@@ -247,9 +262,8 @@ int emp_rdma_list(struct emp_rdma_conn *c)
 			if (!at)
 				continue;	/* one that we do not know: it does no harm */
 			have = &rd->grant[xa_to_value(at)];
-			if (have->addr != le64_to_cpu(g->grant[i].addr) ||
-			    have->rkey != le32_to_cpu(g->grant[i].rkey) ||
-			    have->seen == rd->list_round)
+			if (have->seen == rd->list_round ||
+			    !emp_rdma_listed_grant(rd, have, &g->grant[i]))
 				return -EPROTO;
 			have->seen = rd->list_round;
 		}

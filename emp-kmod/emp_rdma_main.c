@@ -99,6 +99,7 @@ static struct emp_rdma *emp_rdma_new(struct emp_tier *t, const struct emp_donor 
 	INIT_LIST_HEAD(&rd->urgent);
 	INIT_LIST_HEAD(&rd->others);
 	INIT_LIST_HEAD(&rd->posted);
+	INIT_LIST_HEAD(&rd->away);
 	xa_init(&rd->by_id);
 	INIT_DELAYED_WORK(&rd->mend, emp_rdma_mend_work);
 	INIT_DELAYED_WORK(&rd->tick, emp_rdma_tick_work);

@@ -161,7 +161,7 @@ static void emp_rdma_resume(struct emp_rdma *rd)
 			pr_notice_ratelimited("emp: donor %s: the session goes on\n",
 					      rd->tier->device);
 			emp_tier_trouble(rd->tier, false);
-			emp_rdma_post(rd);
+			emp_rdma_retry_away(rd);
 			emp_rdma_give_soon(rd);
 			return;
 		}
@@ -262,7 +262,7 @@ void emp_rdma_mend_work(struct work_struct *work)
 /* End what waits for too long. Is something under way for too long? */
 static bool emp_rdma_expire(struct emp_rdma *rd)
 {
-	struct list_head *waiting[] = { &rd->urgent, &rd->others };
+	struct list_head *waiting[] = { &rd->urgent, &rd->others, &rd->away };
 	struct emp_rdma_req *req, *next;
 	bool overdue = false;
 	unsigned long flags;

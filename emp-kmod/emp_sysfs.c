@@ -434,6 +434,8 @@ EMP_TIER_ATTR_RO(asked, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->asked)));
 EMP_TIER_ATTR_RO(leaving, "%llu", emp_tier_leaving(t) << t->region->block_shift);
 EMP_TIER_ATTR_RO(given_back, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->given)));
 EMP_TIER_ATTR_RO(revoked, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->revoked)));
+EMP_TIER_ATTR_RO(parked, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->parked)));
+EMP_TIER_ATTR_RO(fetched, "%llu", emp_tier_unit_bytes(t, READ_ONCE(t->fetched)));
 EMP_TIER_ATTR_RO(used, "%llu", (u64)READ_ONCE(t->used) << t->region->block_shift);
 EMP_TIER_ATTR_RO(state, "%s", emp_tier_states[READ_ONCE(t->state)]);
 EMP_TIER_ATTR_RO(link, "%s", t->ops->link ? t->ops->link(t) : "-");
@@ -512,6 +514,7 @@ static struct attribute *emp_tier_attrs[] = {
 	&emp_tier_attr_link.attr, &emp_tier_attr_connections.attr,
 	&emp_tier_attr_asked.attr, &emp_tier_attr_leaving.attr,
 	&emp_tier_attr_given_back.attr, &emp_tier_attr_revoked.attr,
+	&emp_tier_attr_parked.attr, &emp_tier_attr_fetched.attr,
 	&emp_tier_attr_read_ns.attr,
 	&emp_tier_attr_deadline_ms.attr, &emp_tier_attr_queue_depth.attr,
 	&emp_tier_attr_inflight.attr, &emp_tier_attr_reads.attr, &emp_tier_attr_read_bytes.attr,

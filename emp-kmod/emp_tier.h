@@ -140,6 +140,8 @@ struct emp_tier {
 	u32 asked;			/* wanted back, and here still */
 	u32 given;			/* given back */
 	u32 revoked;			/* taken by force */
+	u32 parked;			/* on the donor's disk */
+	u32 fetched;			/* from there, so far */
 
 	atomic_t inflight;
 	wait_queue_head_t idle;		/* inflight fell */

@@ -15,7 +15,7 @@
 
 static const char *const nodes[] = {
 	"type", "device", "base", "bytes", "used", "state", "link", "asked", "leaving", "given_back",
-	"revoked", "deadline_ms", "queue_depth", "inflight",
+	"revoked", "parked", "fetched", "deadline_ms", "queue_depth", "inflight",
 	"reads", "read_bytes", "writes", "write_bytes", "read_errors", "write_errors", "timeouts",
 	NULL
 };
@@ -95,6 +95,8 @@ static void tier_asked(const char *region, const char *id)
 		{ "leaving", "of it in use still" },
 		{ "given_back", "given back" },
 		{ "revoked", "taken by force" },
+		{ "parked", "parked on its disk" },
+		{ "fetched", "fetched from there" },
 	};
 	bool any = false;
 
