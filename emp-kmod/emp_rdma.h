@@ -44,8 +44,8 @@
  * Who runs: requests are posted by whoever submits them and by the completion
  * queues' work items, or by a fault that polls for its read; ->mend makes and
  * unmakes connections, nobody else does while the tier is open; ->tick keeps the
- * time; ->give gives back, parks and fetches. Nothing on the way of a request allocates: it comes from
- * a mempool with all that it needs.
+ * time; ->give gives back, parks and fetches. Nothing on the way of a request
+ * allocates: it comes from a mempool with all that it needs.
  *
  * Locks: ->lock (spin, irq) is inside of all locks of emp.ko, since requests
  * may be submitted under them; emp_io_end() is called outside of it.

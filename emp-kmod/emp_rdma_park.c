@@ -31,7 +31,11 @@ union emp_rdma_ids {
 	u8 bytes[sizeof(struct annex_donor_list) + ANNEX_DONOR_LIST_MAX * sizeof(__le64)];
 };
 
-/** emp_rdma_parks - shall a new session park slabs? What a backing loses is one slab only with GIVE_BACK */
+/**
+ * emp_rdma_parks - shall a new session park slabs?
+ *
+ * Not without GIVE_BACK, since a slab that the backing has lost is then lost alone.
+ */
 bool emp_rdma_parks(void)
 {
 	return READ_ONCE(park) && emp_rdma_offers();

@@ -8,7 +8,6 @@
 #	                                \- block tier --> /dev/ram0
 #
 # lab: --kernel 6.12 --mem 2G --smp 1
-# debug: no
 # time: 900
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"

@@ -12,7 +12,6 @@
 #
 # ci: no a machine with soft-RoCE and 20 cases takes some minutes
 # lab: --kernel 6.12 --nvme 256M --mem 4G --smp 1
-# debug: no
 # time: 900
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"
