@@ -371,6 +371,42 @@ void emp_demote_check(struct emp_region *r, struct emp_tier *t)
 		queue_work(system_unbound_wq, &r->demote_work);
 }
 
+/**
+ * emp_promote - block @b leaves DRAM: let it get a place on a faster tier, if it is worth it
+ *
+ * It is locked, and a victim of the policy. Worth it is a block that has proved
+ * itself and will come back, all of which is in DRAM, so that only a write is
+ * needed. Its clean parts become dirty for that. Where the faster tier gets full
+ * by it, others sink (emp_demote_check()). With a second copy nothing is promoted.
+ */
+void emp_promote(struct emp_region *r, u32 b)
+{
+	u64 s, first = emp_first_sub(r, b), end = first + emp_subs_per_block(r), step;
+	struct emp_bent *e = &r->bent[b];
+	unsigned long w;
+
+	lockdep_assert_held(emp_block_lock(r, b));
+	if (!READ_ONCE(r->promote) || r->copies || READ_ONCE(r->nr_tiers) < 2 ||
+	    READ_ONCE(r->nowb) || e->slot == EMP_NO_SLOT || !emp_policy_proven(e) ||
+	    !emp_tier_faster(r, emp_tier_of_slot(r, e->slot)))
+		return;
+	step = e->flags & EMP_B_HUGE ? emp_subs_per_block(r) : 1;
+	for (s = first; s < end; s += step) {
+		w = r->sub[s];
+		if (w & EMP_S_WB || emp_word_busy(w) ||
+		    (emp_word_stored(w) && !(w & EMP_S_PRESENT && w & EMP_S_UPTODATE)))
+			return;
+	}
+	for (s = first; s < end; s += step) {
+		w = r->sub[s];
+		if (!(w & EMP_S_PRESENT) || w & EMP_S_DIRTY || (step == 1 && !(w & EMP_S_STORED)))
+			continue;
+		emp_mark_dirty(r, b, s, &w);
+		r->sub[s] = w;
+	}
+	emp_count(r, promoted);
+}
+
 /*
  * emp_migrate_evacuate - what of @b is in DRAM no longer has a copy on @t, or,
  * @leaving, in what is withdrawn of it

@@ -8,6 +8,7 @@
 void emp_migrate_init(struct emp_region *r);
 void emp_migrate_stop(struct emp_region *r);
 void emp_demote_check(struct emp_region *r, struct emp_tier *t);
+void emp_promote(struct emp_region *r, u32 b);
 int emp_sync_read(struct emp_tier *t, u64 pos, struct folio *folio, size_t len);
 int emp_sync_copy(struct emp_tier *t, u64 pos, struct folio *folio, size_t len, u32 b, u32 slot,
 		  bool *late);

@@ -170,6 +170,12 @@ void emp_policy_evicted(struct emp_policy *p, u32 idx);
 void emp_policy_putback(struct emp_policy *p, u32 idx);
 void emp_policy_forget(struct emp_policy *p, u32 idx);	/* also for any other block, at any time */
 
+/* Of a victim: had it proved itself by a second use? */
+static inline bool emp_policy_proven(const struct emp_bent *e)
+{
+	return !(READ_ONCE(e->queue) & (EMP_QB_NEW | EMP_QB_AHEAD));
+}
+
 static inline enum emp_q emp_policy_where(const struct emp_bent *e)
 {
 	u8 q = READ_ONCE(e->queue);

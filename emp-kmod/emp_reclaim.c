@@ -26,6 +26,7 @@
 #include <linux/sort.h>
 
 #include "emp_folio.h"
+#include "emp_migrate.h"
 #include "emp_reclaim.h"
 #include "emp_tier.h"
 #include "emp_trace.h"
@@ -109,10 +110,12 @@ static bool emp_fresh(struct emp_region *r, unsigned long w, struct folio *folio
 }
 
 /*
- * Evict one block that was taken from the policy's queues. Return: pages freed
- * at once; *writes: pages that wait for emp_wb_block().
+ * Evict one block that was taken from the policy's queues; @promote: perhaps to
+ * a faster tier. Return: pages freed at once; *writes: pages that wait for
+ * emp_wb_block().
  */
-static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, long *writes)
+static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, bool promote,
+			    long *writes)
 {
 	u64 s, first = emp_first_sub(r, b), end = first + emp_subs_per_block(r);
 	spinlock_t *lock = emp_block_lock(r, b);
@@ -131,6 +134,8 @@ static long emp_evict_block(struct emp_region *r, u32 b, bool clean_only, long *
 		return 0;
 	}
 	emp_wb_rescue(r, b);
+	if (promote)
+		emp_promote(r, b);
 	for (s = first; s < end; s++) {
 		w = r->sub[s];
 		if (!(w & EMP_S_PRESENT))
@@ -211,7 +216,7 @@ static long emp_reclaim_evict(struct emp_region *r, u32 want, bool force, bool m
 	sort(pick, n, sizeof(*pick), emp_cmp_u32, NULL);
 	blk_start_plug(&plug);
 	for (i = 0; i < n; i++) {
-		pages += emp_evict_block(r, pick[i], false, &writes);
+		pages += emp_evict_block(r, pick[i], false, !force, &writes);
 		if (writes)
 			emp_wb_block(&wb, pick[i]);
 		pages += writes;
@@ -261,7 +266,7 @@ bool emp_reclaim_direct(struct emp_region *r)
 	spin_lock_irqsave(&r->policy_lock, flags);
 	n = emp_policy_pick_evict(&r->policy, &b, 1, false);
 	spin_unlock_irqrestore(&r->policy_lock, flags);
-	if (!n || !emp_evict_block(r, b, true, &writes))
+	if (!n || !emp_evict_block(r, b, true, false, &writes))
 		return false;
 	emp_count(r, evict_direct);
 	return true;

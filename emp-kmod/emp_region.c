@@ -498,6 +498,7 @@ static struct emp_region *emp_region_new(const struct emp_create *c)
 	emp_fault_init_ops(r);
 	r->readahead = 128 << 10;
 	r->lost_retry_ms = 1000;
+	r->promote = 1;
 	r->retain_ms = emp_default_retain_ms;
 
 	err = emp_region_geometry(r, c);

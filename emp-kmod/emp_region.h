@@ -135,6 +135,7 @@ struct emp_region {
 	u64 rest_fetched;	/* prefetch counters when rest_window was last judged */
 	u64 rest_used;
 	u32 lost_retry_ms;	/* a lost subblock answers without a try for so long */
+	u32 promote;		/* 1: what proves itself may go to a faster tier */
 	u32 retain_ms;		/* a fetched subblock nobody mapped is kept for so long */
 	struct mem_cgroup *memcg;
 	struct emp_shrink_item *shrink;

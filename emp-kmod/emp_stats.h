@@ -58,6 +58,7 @@
 	X(huge_fallback)	/* 2 MiB wanted, subblocks taken */		\
 	X(hwpoison)		/* subblocks hit by a hardware memory error */	\
 	X(demoted)		/* blocks moved to a slower tier */		\
+	X(promoted)		/* blocks written for a place on a faster one */	\
 	X(migrate_error)	/* blocks that could not be moved */		\
 	X(moved_off)		/* blocks moved off what is asked back */	\
 	X(shrinker_freed)	/* pages freed because the host was short */

@@ -238,7 +238,7 @@ static ssize_t readahead_store(struct emp_region *r, const char *buf, size_t len
 }
 EMP_ATTR_RW(readahead);
 
-static ssize_t emp_store_ms(const char *buf, size_t len, u32 *ms, u32 min, u32 max)
+static ssize_t emp_store_u32(const char *buf, size_t len, u32 *to, u32 min, u32 max)
 {
 	u32 v;
 	int err = kstrtou32(buf, 10, &v);
@@ -247,7 +247,7 @@ static ssize_t emp_store_ms(const char *buf, size_t len, u32 *ms, u32 min, u32 m
 		return err;
 	if (v < min || v > max)
 		return -EINVAL;
-	WRITE_ONCE(*ms, v);
+	WRITE_ONCE(*to, v);
 	return len;
 }
 
@@ -258,7 +258,7 @@ static ssize_t lost_retry_ms_show(struct emp_region *r, char *buf)
 
 static ssize_t lost_retry_ms_store(struct emp_region *r, const char *buf, size_t len)
 {
-	return emp_store_ms(buf, len, &r->lost_retry_ms, 0, 3600000);
+	return emp_store_u32(buf, len, &r->lost_retry_ms, 0, 3600000);
 }
 EMP_ATTR_RW(lost_retry_ms);
 
@@ -269,9 +269,20 @@ static ssize_t retain_ms_show(struct emp_region *r, char *buf)
 
 static ssize_t retain_ms_store(struct emp_region *r, const char *buf, size_t len)
 {
-	return emp_store_ms(buf, len, &r->retain_ms, 0, 10000);
+	return emp_store_u32(buf, len, &r->retain_ms, 0, 10000);
 }
 EMP_ATTR_RW(retain_ms);
+
+static ssize_t promote_show(struct emp_region *r, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(r->promote));
+}
+
+static ssize_t promote_store(struct emp_region *r, const char *buf, size_t len)
+{
+	return emp_store_u32(buf, len, &r->promote, 0, 1);
+}
+EMP_ATTR_RW(promote);
 
 static ssize_t evict_store(struct emp_region *r, const char *buf, size_t len)
 {
@@ -290,8 +301,8 @@ static struct attribute *emp_region_attrs[] = {
 	&emp_attr_resident.attr, &emp_attr_block_size.attr, &emp_attr_subblock_size.attr,
 	&emp_attr_map.attr, &emp_attr_flags.attr, &emp_attr_owner.attr,
 	&emp_attr_high_free.attr, &emp_attr_low_free.attr, &emp_attr_readahead.attr,
-	&emp_attr_lost_retry_ms.attr, &emp_attr_retain_ms.attr, &emp_attr_metadata_bytes.attr,
-	&emp_attr_dirty.attr, &emp_attr_pin_limit.attr, &emp_attr_pinned.attr,
+	&emp_attr_lost_retry_ms.attr, &emp_attr_retain_ms.attr, &emp_attr_promote.attr,
+	&emp_attr_metadata_bytes.attr, &emp_attr_dirty.attr, &emp_attr_pin_limit.attr, &emp_attr_pinned.attr,
 	&emp_attr_redundancy.attr, &emp_attr_exposed.attr, &emp_attr_rebuild_left.attr,
 	&emp_attr_rebuild_rate.attr, &emp_attr_queues.attr, &emp_attr_evict.attr, NULL,
 };
@@ -484,7 +495,7 @@ static ssize_t deadline_ms_show(struct emp_tier *t, char *buf)
 
 static ssize_t deadline_ms_store(struct emp_tier *t, const char *buf, size_t len)
 {
-	return emp_store_ms(buf, len, &t->deadline_ms, 1, 600000);
+	return emp_store_u32(buf, len, &t->deadline_ms, 1, 600000);
 }
 static struct emp_tier_attr emp_tier_attr_deadline_ms =
 	__ATTR(deadline_ms, 0644, deadline_ms_show, deadline_ms_store);
@@ -496,7 +507,7 @@ static ssize_t queue_depth_show(struct emp_tier *t, char *buf)
 
 static ssize_t queue_depth_store(struct emp_tier *t, const char *buf, size_t len)
 {
-	return emp_store_ms(buf, len, &t->queue_depth, 1, 4096);
+	return emp_store_u32(buf, len, &t->queue_depth, 1, 4096);
 }
 static struct emp_tier_attr emp_tier_attr_queue_depth =
 	__ATTR(queue_depth, 0644, queue_depth_show, queue_depth_store);

@@ -331,6 +331,36 @@ u32 emp_level_end(struct emp_region *r, u32 at)
 	return end;
 }
 
+/**
+ * emp_tier_faster - is there a tier before the level of @t that is faster and has room?
+ *
+ * The order of tiers is their user's. What was measured can only speak against it:
+ * without a factor of two there is nothing to be gained.
+ */
+bool emp_tier_faster(struct emp_region *r, const struct emp_tier *t)
+{
+	u32 at, end, i, ns = READ_ONCE(t->read_ns);
+	bool better = false, found = false;
+
+	rcu_read_lock();	/* pairs with emp_tier_detach() */
+	for (at = 0; at < READ_ONCE(r->nr_tiers) && !found; at = end) {
+		bool room = false;
+
+		end = emp_level_end(r, at);
+		for (i = at; i < end; i++) {
+			const struct emp_tier *f = READ_ONCE(r->tier[i]);
+
+			found |= f == t;
+			if (f && READ_ONCE(f->state) == EMP_TIER_OK &&
+			    READ_ONCE(f->room) > f->nr_slots / 16)
+				room |= !ns || READ_ONCE(f->read_ns) <= ns / 2;
+		}
+		better |= room && !found;
+	}
+	rcu_read_unlock();
+	return better && found;
+}
+
 /* Room, in steps: what is written at one time shall lie together. */
 static u64 emp_level_room(const struct emp_tier *t)
 {

@@ -235,6 +235,7 @@ int emp_tier_units(struct emp_tier *t, u64 bytes);
 int emp_tier_withdraw(struct emp_tier *t, u32 unit, enum emp_withdraw how);
 bool emp_unit_left(struct emp_tier *t, u32 unit);
 u32 emp_unit_state(const struct emp_tier *t, u32 slot);
+bool emp_tier_faster(struct emp_region *r, const struct emp_tier *t);
 int emp_slot_state(const struct emp_tier *t, u32 slot);
 u64 emp_tier_leaving(struct emp_tier *t);
 bool emp_tier_writable(const struct emp_tier *t);

@@ -239,6 +239,7 @@ sysfs_values()
 	node high_free $((1 << 20)) 0 4096 $((1 << 40)) "${words[@]}" "$over"
 	node lost_retry_ms 5 3600001 '\n' x -1 1.5 "$over"
 	node retain_ms 5 10001 '\n' x -1 1.5 "$over"
+	node promote 0 2 '\n' x -1 1.5 "$over"
 	node tiers/0/deadline_ms 5 0 600001 '\n' x -1 1.5 "$over"
 	node tiers/0/queue_depth 5 0 4097 '\n' x -1 1.5 "$over"
 	for value in "${words[@]}"; do
@@ -246,7 +247,7 @@ sysfs_values()
 	done
 	while read -r file; do
 		case ${file##*/} in
-		dram_limit | readahead | low_free | high_free | lost_retry_ms | retain_ms | deadline_ms | \
+		dram_limit | readahead | low_free | high_free | lost_retry_ms | retain_ms | promote | deadline_ms | \
 		queue_depth | evict | pressure) continue ;;
 		esac
 		! echo 1 2>/dev/null >"$file" || fail "$file can be written to"

@@ -103,6 +103,47 @@ demotes_the_coldest()
 	leave p
 }
 
+# What is used again and again rises from a slow tier, others sink where that is full.
+promotion()	# MB ON: so much else is on the fast tier, of 8 MB; 1, 0: may it rise?
+{
+	local turn first last
+
+	create2 8 24 24 4 "$small"
+	set_attr f0 readahead 0
+	set_attr f0 promote "$2"
+	agent p /dev/emp/f0
+	fill_pages 0 1024 5		# these sink ...
+	evict_all f0
+	fill_pages 2048 2048 6		# ... under these
+	evict_all f0
+	wait_until 20 used_at_least f0 1 3 || fail "$(used_mb f0 1) MB on the slow tier"
+	ask p punch $((2048 + $1 * 256)) $((2048 - $1 * 256))
+	slow 5
+	set_attr f0 dram_limit $((3 << 20))
+	for turn in 1 2 3 4 5 6 7 8; do
+		last=$(attr f0 tiers/1/reads)
+		check_pages 0 1024 5
+		last=$(($(attr f0 tiers/1/reads) - last))
+		: "${first:=$last}"
+	done
+	note "reads of the slow tier in a turn: first $first, last $last;" \
+		"promoted $(counter f0 promoted), demoted $(counter f0 demoted)"
+	heals
+	if (($2)); then
+		(($(counter f0 promoted) > 0 && last < first)) || fail "nothing rises"
+	else
+		(($(counter f0 promoted) == 0)) || fail "something rises"
+	fi
+	check_pages 0 1024 5
+	check_pages 2048 $(($1 * 256)) 6
+	leave p
+}
+
+used_at_least()	# REGION TIER MB
+{
+	(($(used_mb "$1" "$2") >= $3))
+}
+
 has_room()	# REGION: the fast tier has a sixteenth free again
 {
 	(($(attr "$1" tiers/0/used) <= $(attr "$1" tiers/0/bytes) * 15 / 16))
@@ -615,6 +656,9 @@ for v in $(on_debug small-64k "small-4k small-64k"); do
 done
 bad_run demotion_huge demotion "${variant[huge]}" 120 48
 bad_run demotes_the_coldest demotes_the_coldest
+bad_run promotion promotion 0 1
+bad_run promotion_full promotion 6 1
+bad_run promotion_off promotion 0 0
 for v in $(on_debug small-4k "small-4k small-64k"); do
 	bad_run "add_online_$v" add_online "${variant[$v]}"
 done

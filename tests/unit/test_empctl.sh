@@ -69,7 +69,7 @@ fake_region()
 	put resident 1073741824; put dirty 1048576; put pin_limit 0; put pinned 0; put block_size 2097152; put subblock_size 65536
 	put map auto; put flags 'autodestroy checksum '; put owner 0:0
 	put high_free 8388608; put low_free 4194304; put readahead 131072
-	put lost_retry_ms 1000; put retain_ms 50; put metadata_bytes 1000000
+	put lost_retry_ms 1000; put retain_ms 50; put promote 1; put metadata_bytes 1000000
 	put redundancy none; put exposed 0; put rebuild_left 0; put rebuild_rate 0
 	for c in $counters; do
 		put "stats/$c" 0

@@ -57,6 +57,7 @@ const struct emp_counter emp_counters[] = {
 	{ "huge_fallback", "Faults that wanted 2 MiB and took subblocks" },
 	{ "hwpoison", "Subblocks hit by a hardware memory error" },
 	{ "demoted", "Blocks moved to a slower tier" },
+	{ "promoted", "Blocks written for a place on a faster tier" },
 	{ "migrate_error", "Blocks that could not be moved" },
 	{ "moved_off", "Blocks moved off memory that a donor asked for" },
 	{ "shrinker_freed", "Pages freed because the host was short of memory" },

@@ -103,6 +103,7 @@ static const struct attribute {
 	{ "readahead", true },
 	{ "lost_retry_ms", false },
 	{ "retain_ms", false },
+	{ "promote", false },
 	{ "metadata_bytes", true },
 };
 
@@ -218,7 +219,7 @@ int empctl_region_set(const struct ax_args *args)
 {
 	static const char *const writable[] = {
 		"dram_limit", "high_free", "low_free", "readahead", "lost_retry_ms", "retain_ms",
-		"pin_limit", "rebuild_rate", "evict", NULL
+		"promote", "pin_limit", "rebuild_rate", "evict", NULL
 	};
 
 	if (empctl_need_region(args->argv[0]))
