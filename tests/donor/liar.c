@@ -5,7 +5,7 @@
  *
  *	accept: garbage, short, magic, version, mac, flags, features, credits, slab,
  *		session, generation (right in all else: its MACs are made anew)
- *	grants: rkey, addr, size, id, count, pad
+ *	grants: rkey, addr, size, id, count, grant_flags
  *	message: type, longer, status
  *	revoke: strangers (grants that nobody has), deaf (the first answer to a
  *		GIVE_BACK is a broken connection), grabs (nobody is asked, it takes)
@@ -98,8 +98,8 @@ static size_t tamper_grants(struct annex_donor_grants *g, size_t len)
 		last->id = 0;
 	if (lie("count"))
 		g->count = htole32(60);
-	if (lie("pad"))
-		last->pad = htole32(1);
+	if (lie("grant_flags"))
+		last->flags = htole32(2);	/* an unknown one */
 	return len;
 }
 

@@ -134,7 +134,7 @@ lying_donor()
 		expect "a_$lie" "open $addr $port $keys" 'err this is no donor with our key'
 		donor_end
 	done
-	for lie in size id count pad type longer status; do
+	for lie in size id count grant_flags type longer status; do
 		DONOR_LIE=$lie donor -m 4
 		client "b_$lie"
 		expect "b_$lie" "open $addr $port $keys" 'ok *'

@@ -162,7 +162,7 @@ lies_at_the_door()
 	DONOR=$liar donor -m 32
 	says 'has not got it' donor_region f0 16 8 "$small"
 	donor_dies
-	for lie in size id count pad type longer status; do
+	for lie in size id count grant_flags type longer status; do
 		export DONOR_LIE=$lie
 		DONOR=$liar donor -m 32
 		says 'no donor of ours\|ended the connection\|does not answer' donor_region f0 16 8 "$small"
