@@ -5,11 +5,14 @@
  *
  *	open HOST PORT [KEYFILE[:NAME]|-] [WRONG]	"ok SESSION GENERATION SLAB QUOTA"
  *	grants N		ask for slabs: "ok N" or "err status S"
- *	grant G			"ok ADDR RKEY ID"
+ *	grant G			"ok ADDR RKEY ID", with "parked" at the end if it is
  *	write G OFF LEN SEED	fill by WRITE; SEED 0: zeros
  *	check G OFF LEN SEED	READ and compare
  *	raw ADDR RKEY LEN [write]	one READ or WRITE anywhere: "err wc S ..." when refused
  *	give G...		give back: "ok N" taken
+ *	park G...		do without them for a while: "ok N"; as "give" when refused
+ *	fetch G...		ask for them, and wait until all are in reach: "ok N"
+ *	ask G...		ask for them only: "ok N"
  *	regrant			forget all grants and ask for what is held: "ok N"
  *	ping | stats | bye
  *	join [QPN]		data connection: "ok CONN QPN"; replacing QPN
@@ -19,7 +22,8 @@
  *	resume [WRONG]		"ok STATE"
  *	send HEX		send that as a message
  *	mute | unmute		answer no PING, send none
- *	wait TYPE MS		wait for a message: "ok COUNT CAUSE GRACE" for revokes
+ *	wait TYPE MS		wait for a message: "ok COUNT CAUSE GRACE" for revokes,
+ *				"ok SLABS" for COOL, "ok COUNT" for FETCHED, which is taken
  *	poll MS			look after the connection for so long: "ok STATE REASON"
  *	state			the same at once
  *	close			give everything up here, BYE is not said
@@ -310,13 +314,13 @@ static void cmd_raw(char **word, int nr)
 		ok("%s", "");
 }
 
-static void cmd_give(char **word, int nr)
+/* Send what is about grants; how many, or -1. */
+static int send_list(unsigned int type, char **word, int nr)
 {
 	union {
 		struct annex_donor_list m;
 		uint8_t bytes[ANNEX_DONOR_MSG_MAX];
 	} out = { 0 };
-	const struct annex_donor_list *l;
 	uint32_t n = 0;
 
 	for (int i = 1; i < nr && n < ANNEX_DONOR_LIST_MAX; i++) {
@@ -325,19 +329,104 @@ static void cmd_give(char **word, int nr)
 		out.m.id[n++] = g < nr_grants ? grants[g].id : htole64(g);
 	}
 	out.m.count = htole32(n);
-	annex_donor_head(&out.m.head, ANNEX_DONOR_GIVE_BACK, sizeof(out.m) + 8 * n,
-			 htole32(++peer.request), 0);
+	annex_donor_head(&out.m.head, type, sizeof(out.m) + 8 * n, htole32(++peer.request), 0);
 	if (peer_send(&peer, &out, sizeof(out.m) + 8 * n)) {
 		err("%s", peer.why);
-		return;
+		return -1;
 	}
-	l = peer_wait(&peer, ANNEX_DONOR_TAKEN, 5000);
+	return n;
+}
+
+/* ... and wait for the list that answers it; NULL: said why. */
+static const struct annex_donor_list *list_answer(unsigned int type)
+{
+	const struct annex_donor_list *l = peer_wait(&peer, type, 5000);
+
 	if (!l)
 		err("no answer, %s", donor_link_state_name(peer.link.state));
-	else if (l->head.status)
+	return l;
+}
+
+static void cmd_give(char **word, int nr)
+{
+	const struct annex_donor_list *l;
+
+	if (send_list(ANNEX_DONOR_GIVE_BACK, word, nr) < 0)
+		return;
+	l = list_answer(ANNEX_DONOR_TAKEN);
+	if (l && l->head.status)
 		err("status %u taken %u", le32toh(l->head.status), le32toh(l->count));
-	else
+	else if (l)
 		ok("%u", le32toh(l->count));
+}
+
+static struct annex_donor_grant *grant_by_id(__le64 id)
+{
+	for (unsigned int i = 0; i < nr_grants; i++) {
+		if (grants[i].id == id)
+			return &grants[i];
+	}
+	return NULL;
+}
+
+/* Where they were is still known, to see that they are not there any more. */
+static void cmd_park(char **word, int nr)
+{
+	const struct annex_donor_list *l;
+
+	if (send_list(ANNEX_DONOR_PARK, word, nr) < 0)
+		return;
+	l = list_answer(ANNEX_DONOR_PARKED);
+	for (uint32_t i = 0; l && i < le32toh(l->count); i++) {
+		struct annex_donor_grant *g = grant_by_id(l->id[i]);
+
+		if (g)
+			g->flags = htole32(ANNEX_DONOR_G_PARKED);
+	}
+	if (l && l->head.status)
+		err("status %u parked %u", le32toh(l->head.status), le32toh(l->count));
+	else if (l)
+		ok("%u", le32toh(l->count));
+}
+
+/* What FETCHED says. */
+static void take_fetched(const struct annex_donor_grants *m)
+{
+	for (uint32_t i = 0; i < le32toh(m->count); i++) {
+		struct annex_donor_grant *g = grant_by_id(m->grant[i].id);
+
+		if (g)
+			*g = m->grant[i];
+	}
+}
+
+static bool out_of_reach(char **word, int nr)
+{
+	for (int i = 1; i < nr; i++) {
+		uint64_t g = num(word, nr, i);
+
+		if (g < nr_grants && grants[g].flags)
+			return true;
+	}
+	return false;
+}
+
+static void cmd_fetch(char **word, int nr)
+{
+	int n = send_list(ANNEX_DONOR_FETCH, word, nr);
+
+	if (n < 0)
+		return;
+	while (*word[0] == 'f' && out_of_reach(word, nr)) {
+		const struct annex_donor_grants *m = peer_wait(&peer, ANNEX_DONOR_FETCHED, 20000);
+
+		if (!m) {
+			err("none came, %s", donor_link_state_name(peer.link.state));
+			return;
+		}
+		take_fetched(m);
+	}
+	ok("%d", n);
 }
 
 static void simple(unsigned int type, unsigned int answer)
@@ -431,8 +520,12 @@ static void cmd_wait(char **word, int nr)
 		err("none came, %s", donor_link_state_name(peer.link.state));
 	else if (type == ANNEX_DONOR_REVOKE || type == ANNEX_DONOR_REVOKED)
 		ok("%u %u %u", le32toh(r->count), le32toh(r->cause), le32toh(r->grace_ms));
+	else if (type == ANNEX_DONOR_COOL || type == ANNEX_DONOR_FETCHED)
+		ok("%u", le32toh(r->count));	/* slabs is in the same place */
 	else
 		ok("%u", le32toh(r->head.status));
+	if (type == ANNEX_DONOR_FETCHED)
+		take_fetched((const void *)r);
 }
 
 static void cmd_grant(char **word, int nr)
@@ -440,7 +533,8 @@ static void cmd_grant(char **word, int nr)
 	const struct annex_donor_grant *g = grant(word, nr, 1);
 
 	if (g)
-		ok("%" PRIu64 " %u %" PRIu64, le64toh(g->addr), le32toh(g->rkey), le64toh(g->id));
+		ok("%" PRIu64 " %u %" PRIu64 "%s", le64toh(g->addr), le32toh(g->rkey),
+		   le64toh(g->id), g->flags ? " parked" : "");
 }
 
 static void cmd_write(char **word, int nr)
@@ -515,6 +609,7 @@ static const struct {
 } commands[] = {
 	{ "grants", cmd_grants }, { "grant", cmd_grant }, { "write", cmd_write },
 	{ "check", cmd_check }, { "raw", cmd_raw }, { "give", cmd_give },
+	{ "park", cmd_park }, { "fetch", cmd_fetch }, { "ask", cmd_fetch },
 	{ "regrant", cmd_regrant }, { "ping", cmd_ping }, { "stats", cmd_stats },
 	{ "bye", cmd_bye }, { "join", cmd_join }, { "fence", cmd_fence }, { "on", cmd_on },
 	{ "drop", cmd_drop }, { "resume", cmd_resume }, { "send", cmd_send },

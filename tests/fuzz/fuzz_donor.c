@@ -43,7 +43,7 @@ static void fuzz_session(const uint8_t *data, size_t size)
 	struct donor_link l;
 	struct sim sim;
 
-	sim_init(&sim, 4, &keys);
+	sim_init(&sim, 4, 2, &keys);
 	donor_link_init(&l, &keys.key[0].secret, ANNEX_DONOR_FEATURES);
 	s = sim_open(&sim, &l);
 	while (size) {
@@ -79,7 +79,7 @@ static void fuzz_hello(const uint8_t *data, size_t size)
 	void *hello = copy(data, size);
 	bool taken;
 
-	sim_init(&sim, 4, &keys);
+	sim_init(&sim, 4, 2, &keys);
 	donor_link_init(&l, &keys.key[0].secret, ANNEX_DONOR_FEATURES);
 	sim_open(&sim, &l);
 	if (!sim_hello(&sim, NULL, hello, size, &s, &taken))

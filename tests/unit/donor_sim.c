@@ -36,44 +36,95 @@ static unsigned int nr(const struct sim *sim, const struct donor_slab *slab)
 
 /* --- ops -------------------------------------------------------------------- */
 
+static struct sim_memory *memory_new(struct sim *sim)
+{
+	for (unsigned int i = 0; i < SIM_ALL; i++) {
+		if (sim->memory[i].used)
+			continue;
+		sim->memory[i] = (struct sim_memory){ .used = true };
+		return &sim->memory[i];
+	}
+	return NULL;
+}
+
 static void work_on(struct sim *sim, struct donor_slab *slab)
 {
+	struct sim_memory *memory = slab->memory;
 	bool ok = true;
 
 	switch (slab->state) {
 	case DONOR_SLAB_PREPARING:
+		MUST(!memory);
 		ok = !sim->fail_prepare;
 		sim->prepared += ok;
-		slab->memory = ok ? slab : NULL;
+		slab->memory = ok ? memory_new(sim) : NULL;
+		MUST(!ok || slab->memory);
 		break;
 	case DONOR_SLAB_ZEROING:
 		sim->zeroed++;
+		memory->data = 0;
 		break;
 	case DONOR_SLAB_RELEASING:
 		sim->released++;
+		memory->used = false;
 		slab->memory = NULL;
 		break;
 	default:
 		MUST(!"the worker was given a slab that is not its");
 	}
-	sim->dirty[nr(sim, slab)] = false;
 	donor_table_done(&sim->core.table, slab, ok);
+}
+
+static void work_on_backing(struct sim *sim, const struct sim_job *job)
+{
+	struct donor_slab *slab = job->slab;
+	struct sim_memory *memory = slab ? slab->memory : NULL;
+
+	if (!slab) {
+		sim->erased++;
+		if (!sim->fail_erase)
+			sim->backing[job->place] = 0;
+		donor_park_erased(&sim->core, job->place, !sim->fail_erase);
+	} else if (slab->state == DONOR_SLAB_STORING) {
+		sim->stored++;
+		MUST(slab->place == job->place && !sim->backing[job->place]);
+		sim->backing[job->place] = memory->data;
+		donor_park_stored(&sim->core, slab, !sim->fail_store, sim->now);
+	} else {
+		sim->loaded++;
+		MUST(slab->state == DONOR_SLAB_LOADING && slab->place == job->place);
+		MUST(!memory->data);
+		memory->data = sim->fail_load ? 12345 : sim->backing[job->place];
+		donor_park_loaded(&sim->core, slab, !sim->fail_load);
+	}
 }
 
 void sim_work(struct sim *sim)
 {
-	while (sim->todos) {
+	while (sim->todos || (sim->jobs && !sim->hold)) {
+		struct sim_job job = sim->job[0];
 		struct donor_slab *slab = sim->todo[0];
 
-		memmove(sim->todo, sim->todo + 1, --sim->todos * sizeof(sim->todo[0]));
-		work_on(sim, slab);
+		if (sim->todos) {
+			memmove(sim->todo, sim->todo + 1, --sim->todos * sizeof(sim->todo[0]));
+			work_on(sim, slab);
+		} else {
+			memmove(sim->job, sim->job + 1, --sim->jobs * sizeof(sim->job[0]));
+			work_on_backing(sim, &job);
+		}
 	}
 }
 
 static void submit(struct sim *sim, struct donor_slab *slab)
 {
-	MUST(!slab->exposed && sim->todos < SIM_SLABS);
+	MUST(!slab->exposed && sim->todos < SIM_ALL);
 	sim->todo[sim->todos++] = slab;
+}
+
+static void submit_backing(struct sim *sim, struct donor_slab *slab, uint32_t place)
+{
+	MUST((!slab || !slab->exposed) && sim->jobs < 2 * SIM_ALL && place < SIM_PLACES);
+	sim->job[sim->jobs++] = (struct sim_job){ slab, place };
 }
 
 static void op_prepare(void *ctx, struct donor_slab *slab)
@@ -93,18 +144,41 @@ static void op_release(void *ctx, struct donor_slab *slab)
 	submit(ctx, slab);
 }
 
+static void op_store(void *ctx, struct donor_slab *slab)
+{
+	note(ctx, "store %u;", nr(ctx, slab));
+	submit_backing(ctx, slab, slab->place);
+}
+
+static void op_load(void *ctx, struct donor_slab *slab)
+{
+	note(ctx, "load %u;", nr(ctx, slab));
+	submit_backing(ctx, slab, slab->place);
+}
+
+static void op_erase(void *ctx, uint32_t place)
+{
+	note(ctx, "erase;");
+	submit_backing(ctx, NULL, place);
+}
+
 static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab)
 {
+	struct sim_memory *memory = slab->memory;
 	struct sim *sim = ctx;
+	uint64_t serial = slab->grant / DONOR_SLABS_MAX;
 
-	MUST(slab->memory && !slab->exposed && !sim->dirty[nr(sim, slab)]);
+	MUST(memory && !slab->exposed);
 	if (sim->fail_expose)
 		return -1;
+	/* either nobody's, or what this grant wrote before it was parked */
+	MUST(serial == sim->core.table.serial ? !memory->data || memory->data == slab->grant :
+	     memory->data == slab->grant);
+	memory->data = slab->grant;
 	slab->exposed = s;
-	sim->dirty[nr(sim, slab)] = true;
 	sim->exposed++;
 	slab->addr = 0x100000000 * (nr(sim, slab) + 1);
-	slab->rkey = nr(sim, slab);
+	slab->rkey = ++sim->rkey;
 	return 0;
 }
 
@@ -169,12 +243,13 @@ static void op_log(void *ctx, int level, const char *text)
 }
 
 static const struct donor_ops ops = {
-	.slab = { .prepare = op_prepare, .zero = op_zero, .release = op_release },
+	.slab = { .prepare = op_prepare, .zero = op_zero, .release = op_release,
+		  .store = op_store, .load = op_load, .erase = op_erase },
 	.expose = op_expose, .hide = op_hide, .send = op_send, .fence = op_fence,
 	.hangup = op_hangup, .ended = op_ended, .log = op_log,
 };
 
-void sim_init(struct sim *sim, uint64_t slabs, const struct donor_keys *keys)
+void sim_init(struct sim *sim, uint64_t slabs, uint32_t places, const struct donor_keys *keys)
 {
 	const struct donor_limits limits = {
 		.slab_bytes = SIM_SLAB, .quota = UINT64_MAX, .max_sessions = 8, .max_joined = 4,
@@ -184,7 +259,8 @@ void sim_init(struct sim *sim, uint64_t slabs, const struct donor_keys *keys)
 
 	memset(sim, 0, sizeof(*sim));
 	sim->now = 1000000;
-	MUST(!donor_core_init(&sim->core, &limits, SIM_SLABS * SIM_SLAB, &ops, sim));
+	MUST(!donor_core_init(&sim->core, &limits, SIM_SLABS * SIM_SLAB, places,
+			     &ops, sim));
 	MUST(!donor_core_set_keys(&sim->core, keys));
 	donor_core_set_memory(&sim->core, slabs * SIM_SLAB, sim->now);
 	sim_work(sim);
@@ -195,8 +271,69 @@ void sim_exit(struct sim *sim)
 	donor_core_shut(&sim->core, ANNEX_DONOR_R_DRAINING);
 	sim_check(sim);
 	MUST(!sim->core.table.nr[DONOR_SLAB_GRANTED] && !sim->core.nr_sessions);
+	sim->hold = false;
+	sim->fail_erase = false;
 	sim_work(sim);
+	/* nothing of anybody is left */
+	MUST(sim->core.table.places.nr_free + sim->core.table.places.bad ==
+	     sim->core.table.places.nr);
+	MUST(!sim->core.table.nr[DONOR_SLAB_STORING] && !sim->core.table.nr[DONOR_SLAB_PARKED] &&
+	     !sim->core.table.nr[DONOR_SLAB_LOADING] && TAILQ_EMPTY(&sim->core.news));
 	donor_core_free(&sim->core);
+}
+
+static void check_slab(const struct sim *sim, const struct donor_slab *s)
+{
+	const struct sim_memory *memory = s->memory;
+	bool parked = s->state == DONOR_SLAB_STORING || s->state == DONOR_SLAB_PARKED ||
+		      s->state == DONOR_SLAB_LOADING;
+
+	MUST(!s->owner == !s->grant);
+	MUST(s->state != DONOR_SLAB_GRANTED || (s->owner && s->exposed));
+	MUST(!s->owner || s->state == DONOR_SLAB_GRANTED || parked);
+	MUST(s->state != DONOR_SLAB_PARKED || s->owner);
+	MUST(!s->exposed || s->exposed == s->owner);
+	MUST((s->state == DONOR_SLAB_EMPTY || s->state == DONOR_SLAB_PREPARING ||
+	      s->state == DONOR_SLAB_PARKED) == !memory);
+	MUST(s->state != DONOR_SLAB_READY || (!memory->data && !s->retire));
+	MUST(s->state != DONOR_SLAB_GRANTED || memory->data == s->grant);
+	MUST(s->state != DONOR_SLAB_PARKED || (sim->backing[s->place] == s->grant && !s->retire));
+	MUST(!s->wanted || s->state == DONOR_SLAB_STORING || s->state == DONOR_SLAB_PARKED);
+	MUST(!s->news || s->state == DONOR_SLAB_GRANTED);
+	MUST(!parked || s->place < sim->core.table.places.nr);
+}
+
+static void check_session(const struct sim *sim, const struct donor_session *s)
+{
+	uint32_t held = 0, granted = 0, news = 0;
+
+	for (uint32_t i = 0; i < sim->core.table.max; i++) {
+		const struct donor_slab *slab = &sim->core.table.slab[i];
+
+		if (slab->owner != s)
+			continue;
+		held++;
+		granted += slab->state == DONOR_SLAB_GRANTED;
+		news += slab->news;
+	}
+	MUST(held == s->held && s->parked == held - granted && s->news == news);
+}
+
+static void check_backing(const struct sim *sim)
+{
+	const struct donor_table *t = &sim->core.table;
+	uint32_t placed = t->nr[DONOR_SLAB_STORING] + t->nr[DONOR_SLAB_PARKED] +
+			  t->nr[DONOR_SLAB_LOADING], wanted = 0;
+	const struct donor_slab *s;
+
+	MUST(placed + t->places.erasing + t->places.bad + t->places.nr_free == t->places.nr);
+	for (uint32_t i = 0; i < t->places.nr_free; i++)
+		MUST(!sim->backing[t->places.free[i]]);
+	for (uint32_t i = 0; i < t->max; i++)
+		wanted += t->slab[i].wanted;
+	MUST(wanted == t->nr_wanted);
+	TAILQ_FOREACH(s, &t->wanted, link)
+		MUST(s->wanted && s->state == DONOR_SLAB_PARKED);
 }
 
 void sim_check(const struct sim *sim)
@@ -210,20 +347,15 @@ void sim_check(const struct sim *sim)
 		count[s->state]++;
 		retiring += s->retire;
 		MUST(i < t->used || s->state == DONOR_SLAB_EMPTY);
-		MUST(!s->owner == (s->state != DONOR_SLAB_GRANTED) && !s->owner == !s->grant);
-		MUST(!s->exposed || s->exposed == s->owner);
-		MUST(s->state != DONOR_SLAB_READY || !sim->dirty[i]);
-		MUST(s->state != DONOR_SLAB_READY || !s->retire);
+		MUST(i >= t->low || s->state != DONOR_SLAB_EMPTY);
+		check_slab(sim, s);
 	}
 	MUST(retiring == t->retiring);
 	for (unsigned int i = 0; i < DONOR_SLAB_STATES; i++)
 		MUST(count[i] == t->nr[i]);
+	check_backing(sim);
 	for (const struct donor_session *s = sim->core.sessions; s; s = s->next) {
-		uint32_t held = 0;
-
-		for (uint32_t i = 0; i < t->max; i++)
-			held += t->slab[i].owner == s;
-		MUST(held == s->held);
+		check_session(sim, s);
 		sessions++;
 	}
 	MUST(sessions == sim->core.nr_sessions);
@@ -361,15 +493,21 @@ int sim_request(struct sim *sim, struct donor_session *s, uint32_t slabs, uint64
 
 	annex_donor_head(&q.head, ANNEX_DONOR_REQUEST, sizeof(q), htole32(77), 0);
 	sim_say(sim, s, &q);
-	g = sim_hear(sim, s, NULL);
-	MUST(g && annex_le16(g->head.type) == ANNEX_DONOR_GRANTS && g->head.request == htole32(77));
+	do {	/* others may come first */
+		g = sim_hear(sim, s, NULL);
+		MUST(g);
+	} while (annex_le16(g->head.type) != ANNEX_DONOR_GRANTS);
+	MUST(g->head.request == htole32(77));
 	n = annex_le32(g->count);
 	for (uint32_t i = 0; i < n && ids; i++)
 		ids[i] = annex_le64(g->grant[i].id);
 	return n ? (int)n : -(int)annex_le32(g->head.status);
 }
 
-int sim_give(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint32_t n)
+/* Say a list of grants; the answer, if there is one. */
+static const struct annex_donor_list *say_list(struct sim *sim, struct donor_session *s,
+					       unsigned int type, const uint64_t *ids, uint32_t n,
+					       unsigned int answer)
 {
 	union {
 		struct annex_donor_list m;
@@ -380,9 +518,36 @@ int sim_give(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint
 	for (uint32_t i = 0; i < n; i++)
 		out.m.id[i] = htole64(ids[i]);
 	out.m.count = htole32(n);
-	annex_donor_head(&out.m.head, ANNEX_DONOR_GIVE_BACK, sizeof(out.m) + 8 * n, 0, 0);
+	annex_donor_head(&out.m.head, type, sizeof(out.m) + 8 * n, htole32(78), 0);
 	sim_say(sim, s, &out);
-	l = sim_hear(sim, s, NULL);
-	MUST(l && annex_le16(l->head.type) == ANNEX_DONOR_TAKEN);
+	while (answer) {	/* others may come first */
+		l = sim_hear(sim, s, NULL);
+		MUST(l);
+		if (annex_le16(l->head.type) == answer) {
+			MUST(l->head.request == htole32(78));
+			return l;
+		}
+	}
+	return NULL;
+}
+
+int sim_give(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint32_t n)
+{
+	const struct annex_donor_list *l = say_list(sim, s, ANNEX_DONOR_GIVE_BACK, ids, n,
+						    ANNEX_DONOR_TAKEN);
+
 	return l->head.status ? -(int)annex_le32(l->head.status) : (int)annex_le32(l->count);
+}
+
+int sim_park(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint32_t n)
+{
+	const struct annex_donor_list *l = say_list(sim, s, ANNEX_DONOR_PARK, ids, n,
+						    ANNEX_DONOR_PARKED);
+
+	return l->head.status ? -(int)annex_le32(l->head.status) : (int)annex_le32(l->count);
+}
+
+void sim_fetch(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint32_t n)
+{
+	say_list(sim, s, ANNEX_DONOR_FETCH, ids, n, 0);
 }

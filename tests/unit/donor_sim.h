@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A donor's core without verbs and threads, for its unit tests and its fuzzer:
- * memory is a flag a slab (has somebody else's data), connections are a queue of
- * messages to each session, and what the core asked for is a line of text.
+ * memory is one word a slab, in which a client writes its grant's id as soon as
+ * it can; so is a place on the backing. Connections are a queue of messages to
+ * each session, and what the core asked for is a line of text.
  */
 #ifndef DONOR_SIM_H
 #define DONOR_SIM_H
@@ -13,7 +14,9 @@
 #include "../../userspace-tools/donor/donor_link.h"
 
 #define SIM_SLAB ((uint64_t)ANNEX_DONOR_SLAB_MIN)
-#define SIM_SLABS 256
+#define SIM_SLABS 256	/* with memory, at most */
+#define SIM_PLACES 64	/* on the backing, at most */
+#define SIM_ALL (SIM_SLABS + SIM_PLACES)
 #define SIM_QUEUE 32
 #define SIM_CLIENT_QPN 100
 #define SIM_DONOR_QPN 200
@@ -31,21 +34,41 @@ struct sim_net {
 	unsigned int queued;
 };
 
+/* What a slab's memory is. */
+struct sim_memory {
+	bool used;
+	uint64_t data;		/* 0, or the grant who wrote it */
+};
+
+/* A job of the backing's worker. */
+struct sim_job {
+	struct donor_slab *slab;	/* NULL: erase @place */
+	uint32_t place;
+};
+
 struct sim {
 	struct donor_core core;
 	uint64_t now;
-	/* the worker's: at once, or when sim_work() is called */
+	/* the workers': at once, or when sim_work() is called */
 	bool lazy;
-	struct donor_slab *todo[SIM_SLABS];
+	struct donor_slab *todo[SIM_ALL];
 	unsigned int todos;
-	bool dirty[SIM_SLABS];	/* was exposed and not zeroed since */
-	bool fail_prepare, fail_expose, fail_send;
+	struct sim_memory memory[SIM_ALL];
+	/* the backing's does nothing while that is set */
+	bool hold;
+	struct sim_job job[2 * SIM_ALL];
+	unsigned int jobs;
+	uint64_t backing[SIM_PLACES];
+	bool fail_prepare, fail_expose, fail_send, fail_store, fail_load, fail_erase;
 	unsigned int prepared, zeroed, released, exposed;
-	char log[4096];		/* hangup, hide N, zero N, release N, fence Q, ended */
+	unsigned int stored, loaded, erased;
+	char log[4096];		/* hangup, hide N, zero N, release N, store N, ..., fence Q, ended */
+	uint32_t rkey;		/* the last */
 	int device;		/* on which connects come in */
 };
 
-void sim_init(struct sim *sim, uint64_t slabs, const struct donor_keys *keys);
+/* With so many slabs of memory, and @places on the backing. */
+void sim_init(struct sim *sim, uint64_t slabs, uint32_t places, const struct donor_keys *keys);
 void sim_exit(struct sim *sim);
 void sim_work(struct sim *sim);
 /* Everything that must hold at any time; aborts with a line if it does not. */
@@ -67,6 +90,9 @@ const void *sim_hear(struct sim *sim, struct donor_session *s, struct donor_link
 int sim_request(struct sim *sim, struct donor_session *s, uint32_t slabs, uint64_t *ids);
 /* Returns how many were taken, or -status. */
 int sim_give(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint32_t n);
+/* PARK or FETCH; returns how many are parked (FETCH: 0), or -status. */
+int sim_park(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint32_t n);
+void sim_fetch(struct sim *sim, struct donor_session *s, const uint64_t *ids, uint32_t n);
 bool sim_alive(const struct sim *sim, const struct donor_session *s);
 
 #endif

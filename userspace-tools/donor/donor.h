@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "../lib/ax_opt.h"
+#include "donor_backing.h"
 #include "donor_conf.h"
 #include "donor_core.h"
 #include "donor_mem.h"
@@ -21,6 +22,7 @@ struct donor {
 	struct donor_conf conf;
 	struct donor_core core;
 	struct donor_mem mem;
+	struct donor_backing backing;	/* where core.table.places.nr is not 0 */
 	struct donor_net net;
 	struct donor_control *control;
 	const struct ax_args *args;

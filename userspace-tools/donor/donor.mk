@@ -3,19 +3,20 @@
 
 # donor_link.c is the other side: for clients in user space
 donor_src := $(filter-out %/donor_link.c,$(wildcard $(here)/donor/*.c))
-donor_src := $(donor_src:$(here)/%=%)
+donor_src := $(donor_src:$(here)/%=%) lib/ax_signature.c
 
-all_src += $(donor_src)
+all_src += $(filter-out lib/%,$(donor_src))
 programs += $(O)/emp-donor
 
 $(O)/emp-donor: $(call obj,$(donor_src) $(cli_src) $(lib_src))
-	$(CC) $(LDFLAGS) $^ -lrdmacm -libverbs -lnettle -ljansson -lpthread -o $@
+	$(CC) $(LDFLAGS) $^ -lrdmacm -libverbs -lnettle -ljansson -lblkid -luring -lpthread -o $@
 
 # A header that is missing is named with its package, before the compiler says it 20 times.
 $(call obj,$(donor_src)): | donor-headers
 donor-headers:
 	@for pair in rdma/rdma_cma.h:librdmacm-dev infiniband/verbs.h:libibverbs-dev \
-		     nettle/hmac.h:nettle-dev jansson.h:libjansson-dev; do \
+		     nettle/hmac.h:nettle-dev jansson.h:libjansson-dev liburing.h:liburing-dev \
+		     blkid/blkid.h:libblkid-dev; do \
 		echo "#include <$${pair%:*}>" | $(CC) $(CPPFLAGS) -E -o /dev/null - 2>/dev/null || { \
 			echo "emp-donor needs <$${pair%:*}>: install $${pair#*:} ('make setup' installs all that is needed)" >&2; \
 			exit 1; \

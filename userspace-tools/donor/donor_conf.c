@@ -31,11 +31,16 @@ static const struct setting {
 	{ "socket", TEXT, AT(socket), DONOR_CONF_TEXT, 0, 0, true },
 	{ "huge-pages", FLAG, AT(huge), 0, 0, 0, true },
 	{ "lock", FLAG, AT(lock), 0, 0, 0, true },
+	{ "backing", TEXT, AT(backing), sizeof(((struct donor_conf *)0)->backing), 0, 0, true },
+	{ "backing-size", SIZE, AT(backing_size), 0, ANNEX_DONOR_SLAB_MIN, 1ull << 50, true },
+	{ "backing-force", FLAG, AT(backing_force), 0, 0, 0, true },
+	{ "backing-pause", COUNT, AT(backing_pause_us), 0, 0, 1000000, true },
 	{ "zero-pause", COUNT, AT(zero_pause_us), 0, 0, 1000000, true },
 	{ "key-file", TEXT, AT(key_file), sizeof(((struct donor_conf *)0)->key_file), 0, 0, false },
 	{ "no-authentication", FLAG, AT(noauth), 0, 0, 0, false },
 	{ "verbose", FLAG, AT(verbose), 0, 0, 0, false },
 	{ "quota", SIZE, AT(quota), 0, 0, INT64_MAX, false },
+	{ "keep-free", SIZE, AT(keep_free), 0, ANNEX_DONOR_SLAB_MIN, 1ull << 50, false },
 	{ "clients", COUNT, AT(clients), 0, 1, 4096, false },
 	{ "connections", COUNT, AT(connections), 0, 0, 1024, false },
 	{ "heartbeat", TIME, AT(heartbeat_ms), 0, 10, 600000, false },
@@ -225,6 +230,14 @@ int donor_conf_check(struct donor_conf *conf, struct ax_msg *msg)
 	if (conf->memory > conf->memory_max)
 		return ax_fail(msg, "memory: more than memory-max, or than 2^20 slabs");
 	conf->memory -= conf->memory % conf->slab;
+	if (!conf->backing[0] && (conf->backing_size || conf->backing_force || conf->keep_free))
+		return ax_fail(msg, "%s: without backing", conf->backing_size ? "backing-size" :
+			       conf->backing_force ? "backing-force" : "keep-free");
+	if (conf->backing_size && conf->backing_size < conf->slab)
+		return ax_fail(msg, "backing-size: less than one slab of %llu MiB",
+			       (unsigned long long)(conf->slab >> 20));
+	if (conf->keep_free > conf->memory / 2)
+		return ax_fail(msg, "keep-free: more than half of memory");
 	if (conf->heartbeat_ms * 2ull > conf->client_ms)
 		return ax_fail(msg, "client-timeout: less than two heartbeats");
 	if (!conf->noauth && !conf->key_file[0])

@@ -27,13 +27,17 @@ struct donor_conf {
 	uint64_t slab;		/* bytes */
 	uint64_t memory_max;	/* bytes that memory can grow to */
 	bool huge, lock;
-	uint32_t zero_pause_us;	/* for tests */
+	char backing[256];	/* directory or block device; "": none */
+	uint64_t backing_size;	/* bytes; 0: all of a device */
+	bool backing_force;
+	uint32_t zero_pause_us, backing_pause_us;	/* for tests */
 	/* may change on reload */
 	char key_file[256];
 	bool noauth;
 	bool verbose;
 	uint64_t memory;	/* bytes */
 	uint64_t quota;		/* bytes, UINT64_MAX: none */
+	uint64_t keep_free;	/* bytes; 0: a 16th of the memory */
 	uint32_t clients, connections;
 	uint32_t heartbeat_ms, client_ms, linger_ms, revoke_ms, drain_ms, proof_ms;
 };

@@ -9,8 +9,7 @@
 
 #include "donor_core.h"
 
-__attribute__((format(printf, 3, 4)))
-static void say(struct donor_core *core, int level, const char *fmt, ...)
+void donor_core_say(struct donor_core *core, int level, const char *fmt, ...)
 {
 	char text[256];
 	va_list ap;
@@ -43,17 +42,18 @@ const char *donor_reason_name(int reason)
 }
 
 int donor_core_init(struct donor_core *core, const struct donor_limits *limits, uint64_t max_bytes,
-		    const struct donor_ops *ops, void *ctx)
+		    uint32_t places, const struct donor_ops *ops, void *ctx)
 {
-	uint64_t slabs = max_bytes / limits->slab_bytes;
+	uint64_t slabs = max_bytes / limits->slab_bytes, most = DONOR_SLABS_MAX - places;
 
 	memset(core, 0, sizeof(*core));
 	core->limits = *limits;
 	core->ops = ops;
 	core->ctx = ctx;
 	core->generation = donor_auth_random_id();
-	return donor_table_init(&core->table, slabs < DONOR_SLABS_MAX ? slabs : DONOR_SLABS_MAX,
-				&ops->slab, ctx);
+	TAILQ_INIT(&core->news);
+	return donor_table_init(&core->table, slabs < most ? slabs : most, places, &ops->slab,
+				ctx);
 }
 
 /* --- clients --------------------------------------------------------------- */
@@ -165,7 +165,9 @@ static struct donor_session *session_by_id(struct donor_core *core, uint64_t id)
 
 void donor_core_take_back(struct donor_core *core, struct donor_session *s, struct donor_slab *slab)
 {
-	core->ops->hide(core->ctx, s, slab);
+	donor_park_forget(core, s, slab);
+	if (slab->exposed)
+		core->ops->hide(core->ctx, s, slab);
 	s->held--;
 	s->client->held--;
 	donor_slab_return(&core->table, slab);
@@ -182,16 +184,17 @@ void donor_core_end(struct donor_core *core, struct donor_session *s, int reason
 	struct annex_donor_msg bye;
 
 	goodbye(&bye, reason);
-	say(core, DONOR_LOG_INFO, "session %016llx of %s ends with %u slabs: %s",
+	donor_core_say(core, DONOR_LOG_INFO, "session %016llx of %s ends with %u slabs: %s",
 	    (unsigned long long)s->id, s->client->name, s->held,
 	    reason ? donor_reason_name(reason) : "the client is gone");
 	core->ops->hangup(core->ctx, s, reason ? &bye : NULL, sizeof(bye));
 	for (uint32_t i = 0; i < core->table.used && s->held; i++) {
 		struct donor_slab *slab = &core->table.slab[i];
 
-		if (slab->state == DONOR_SLAB_GRANTED && slab->owner == s)
+		if (slab->owner == s)
 			donor_core_take_back(core, s, slab);
 	}
+	donor_park_ended(core, s);
 	core->ops->ended(core->ctx, s);
 	while (*at != s)
 		at = &(*at)->next;
@@ -220,6 +223,17 @@ void donor_core_free(struct donor_core *core)
 uint64_t donor_core_bytes(const struct donor_core *core, enum donor_slab_state state)
 {
 	return core->table.nr[state] * core->limits.slab_bytes;
+}
+
+/* Not the last one, where something is parked: who fetches could wait for ever. */
+uint32_t donor_core_free_slabs(const struct donor_core *core)
+{
+	const uint32_t *nr = core->table.nr;
+	uint32_t kept = nr[DONOR_SLAB_STORING] + nr[DONOR_SLAB_PARKED] ? 1 : 0;
+
+	if (core->table.nr_wanted > kept)
+		kept = core->table.nr_wanted;
+	return nr[DONOR_SLAB_READY] > kept ? nr[DONOR_SLAB_READY] - kept : 0;
 }
 
 /* --- connects -------------------------------------------------------------- */
@@ -256,6 +270,8 @@ static int hello_open(struct donor_core *core, const struct annex_donor_hello *h
 	(*session)->features = annex_le32(h->features) & ANNEX_DONOR_FEATURES;
 	if (!core->limits.linger_ms)
 		(*session)->features &= ~ANNEX_DONOR_FEAT_RESUME;
+	if (!core->table.places.nr)
+		(*session)->features &= ~ANNEX_DONOR_FEAT_PARK;
 	return 0;
 }
 
@@ -367,8 +383,7 @@ void donor_core_reject(const struct donor_core *core, int reason, struct annex_d
 
 /* --- messages -------------------------------------------------------------- */
 
-/* A session that cannot be told something has lost its connection. */
-static void tell(struct donor_core *core, struct donor_session *s, const void *msg)
+void donor_core_tell(struct donor_core *core, struct donor_session *s, const void *msg)
 {
 	const struct annex_donor_msg *m = msg;
 
@@ -381,14 +396,15 @@ static void tell_state(struct donor_core *core, struct donor_session *s, unsigne
 {
 	struct annex_donor_state m = {
 		.generation = annex_to_le64(core->generation),
-		.free_bytes = annex_to_le64(donor_core_bytes(core, DONOR_SLAB_READY)),
+		.free_bytes = annex_to_le64(donor_core_free_slabs(core) *
+					    core->limits.slab_bytes),
 		.quota_bytes = annex_to_le64(s->client->quota),
 		.held_bytes = annex_to_le64(s->held * core->limits.slab_bytes),
 		.flags = annex_to_le32(core->draining ? ANNEX_DONOR_F_DRAINING : 0),
 	};
 
 	annex_donor_head(&m.head, type, sizeof(m), request, 0);
-	tell(core, s, &m);
+	donor_core_tell(core, s, &m);
 }
 
 static void resumed(struct donor_core *core, struct donor_session *s, uint64_t now)
@@ -419,37 +435,35 @@ static uint32_t room(const struct donor_core *core, const struct donor_client *c
 	return slabs - c->held < UINT32_MAX ? slabs - c->held : UINT32_MAX;
 }
 
-/* A message of grants, while it is made. */
-union grants {
-	struct annex_donor_grants m;
-	uint8_t bytes[ANNEX_DONOR_MSG_MAX];
-};
-
-static void grants_add(struct donor_core *core, union grants *out, uint32_t n,
-		       const struct donor_slab *slab)
+void donor_core_add_grant(const struct donor_core *core, union donor_grants *out, uint32_t n,
+			  const struct donor_slab *slab)
 {
+	bool parked = slab->state != DONOR_SLAB_GRANTED;
+
 	out->m.grant[n] = (struct annex_donor_grant){
 		.id = annex_to_le64(slab->grant),
-		.addr = annex_to_le64(slab->addr),
+		.addr = annex_to_le64(parked ? 0 : slab->addr),
 		.bytes = annex_to_le64(core->limits.slab_bytes),
-		.rkey = annex_to_le32(slab->rkey),
+		.rkey = annex_to_le32(parked ? 0 : slab->rkey),
+		.flags = annex_to_le32(parked ? ANNEX_DONOR_G_PARKED : 0),
 	};
 }
 
-static void grants_tell(struct donor_core *core, struct donor_session *s, union grants *out,
-			uint32_t n, __le32 request, unsigned int status)
+size_t donor_core_grants_head(union donor_grants *out, unsigned int type, uint32_t n,
+			      __le32 request, unsigned int status)
 {
+	size_t len = sizeof(out->m) + n * sizeof(out->m.grant[0]);
+
 	out->m.count = annex_to_le32(n);
 	out->m.pad = 0;
-	annex_donor_head(&out->m.head, ANNEX_DONOR_GRANTS,
-			 sizeof(out->m) + n * sizeof(out->m.grant[0]), request, status);
-	tell(core, s, &out->m);
+	annex_donor_head(&out->m.head, type, len, request, status);
+	return len;
 }
 
 static void on_request(struct donor_core *core, struct donor_session *s,
-		       const struct annex_donor_request *q)
+		       const struct annex_donor_request *q, uint64_t now)
 {
-	union grants out;
+	union donor_grants out;
 	uint32_t wanted = annex_le32(q->slabs), may = room(core, s->client), n = 0;
 	unsigned int status = ANNEX_DONOR_FULL;
 
@@ -463,7 +477,8 @@ static void on_request(struct donor_core *core, struct donor_session *s,
 		wanted = may;
 	}
 	while (n < wanted) {
-		struct donor_slab *slab = donor_slab_take(&core->table, s);
+		struct donor_slab *slab = donor_core_free_slabs(core) ?
+					  donor_slab_take(&core->table, s) : NULL;
 
 		if (!slab)
 			break;
@@ -473,7 +488,7 @@ static void on_request(struct donor_core *core, struct donor_session *s,
 			status = ANNEX_DONOR_FAILED;
 			break;
 		}
-		grants_add(core, &out, n++, slab);
+		donor_core_add_grant(core, &out, n++, slab);
 		s->held++;
 		s->client->held++;
 	}
@@ -481,7 +496,9 @@ static void on_request(struct donor_core *core, struct donor_session *s,
 	s->refused += !n;
 	core->counters.grants += n;
 	core->counters.grants_refused += !n;
-	grants_tell(core, s, &out, n, q->head.request, n ? 0 : status);
+	donor_core_grants_head(&out, ANNEX_DONOR_GRANTS, n, q->head.request, n ? 0 : status);
+	donor_core_tell(core, s, &out);
+	donor_park_cool(core, now);
 }
 
 /* In the order of the table: that of what is held does not change. */
@@ -489,19 +506,20 @@ static void on_list(struct donor_core *core, struct donor_session *s,
 		    const struct annex_donor_after *q)
 {
 	uint64_t after = annex_le64(q->after);
-	union grants out;
+	union donor_grants out;
 	uint32_t n = 0;
 
 	for (uint32_t i = after ? donor_slab_index(after) + 1 : 0; i < core->table.used; i++) {
 		const struct donor_slab *slab = &core->table.slab[i];
 
-		if (slab->state != DONOR_SLAB_GRANTED || slab->owner != s)
+		if (slab->owner != s)
 			continue;
-		grants_add(core, &out, n++, slab);
+		donor_core_add_grant(core, &out, n++, slab);
 		if (n == ANNEX_DONOR_LIST_MAX)
 			break;
 	}
-	grants_tell(core, s, &out, n, q->head.request, 0);
+	donor_core_grants_head(&out, ANNEX_DONOR_GRANTS, n, q->head.request, 0);
+	donor_core_tell(core, s, &out);
 }
 
 static void on_give_back(struct donor_core *core, struct donor_session *s,
@@ -526,7 +544,7 @@ static void on_give_back(struct donor_core *core, struct donor_session *s,
 	out.m.count = annex_to_le32(n);
 	annex_donor_head(&out.m.head, ANNEX_DONOR_TAKEN, sizeof(out.m) + n * sizeof(out.m.id[0]),
 			 l->head.request, n < count ? ANNEX_DONOR_UNKNOWN : 0);
-	tell(core, s, &out.m);
+	donor_core_tell(core, s, &out.m);
 }
 
 static void on_fence(struct donor_core *core, struct donor_session *s,
@@ -537,7 +555,7 @@ static void on_fence(struct donor_core *core, struct donor_session *s,
 
 	annex_donor_head(&m.head, ANNEX_DONOR_FENCED, sizeof(m), f->head.request,
 			 ok ? 0 : ANNEX_DONOR_UNKNOWN);
-	tell(core, s, &m);
+	donor_core_tell(core, s, &m);
 }
 
 static void on_stats(struct donor_core *core, struct donor_session *s,
@@ -555,7 +573,7 @@ static void on_stats(struct donor_core *core, struct donor_session *s,
 	};
 
 	annex_donor_head(&m.head, ANNEX_DONOR_NUMBERS, sizeof(m), q->request, 0);
-	tell(core, s, &m);
+	donor_core_tell(core, s, &m);
 }
 
 static void on_proof(struct donor_core *core, struct donor_session *s,
@@ -570,7 +588,7 @@ static void on_proof(struct donor_core *core, struct donor_session *s,
 	s->state = DONOR_ACTIVE;
 	s->deadline = 0;
 	core->counters.sessions_opened++;
-	say(core, DONOR_LOG_INFO, "session %016llx of %s opened", (unsigned long long)s->id,
+	donor_core_say(core, DONOR_LOG_INFO, "session %016llx of %s opened", (unsigned long long)s->id,
 	    s->client->name);
 	tell_state(core, s, ANNEX_DONOR_WELCOME, p->head.request);
 }
@@ -597,7 +615,7 @@ void donor_core_message(struct donor_core *core, struct donor_session *s, const 
 		goto wrong;
 	switch (type) {
 	case ANNEX_DONOR_REQUEST:
-		on_request(core, s, data);
+		on_request(core, s, data, now);
 		return;
 	case ANNEX_DONOR_GIVE_BACK:
 		on_give_back(core, s, data);
@@ -612,6 +630,16 @@ void donor_core_message(struct donor_core *core, struct donor_session *s, const 
 		return;
 	case ANNEX_DONOR_LIST:
 		on_list(core, s, data);
+		return;
+	case ANNEX_DONOR_PARK:
+		if (!(s->features & ANNEX_DONOR_FEAT_PARK))
+			goto wrong;
+		donor_park_on_park(core, s, data, now);
+		return;
+	case ANNEX_DONOR_FETCH:
+		if (!(s->features & ANNEX_DONOR_FEAT_PARK))
+			goto wrong;
+		donor_park_on_fetch(core, s, data);
 		return;
 	case ANNEX_DONOR_STATS:
 		on_stats(core, s, m, now);
@@ -629,7 +657,7 @@ void donor_core_lost(struct donor_core *core, struct donor_session *s, uint64_t 
 {
 	if (s->state == DONOR_ACTIVE && (s->features & ANNEX_DONOR_FEAT_RESUME) &&
 	    core->limits.linger_ms) {
-		say(core, DONOR_LOG_INFO, "session %016llx of %s lost its connection: kept for %u ms",
+		donor_core_say(core, DONOR_LOG_INFO, "session %016llx of %s lost its connection: kept for %u ms",
 		    (unsigned long long)s->id, s->client->name, core->limits.linger_ms);
 		core->ops->hangup(core->ctx, s, NULL, 0);
 		s->state = DONOR_LINGER;

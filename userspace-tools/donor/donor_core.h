@@ -55,11 +55,14 @@ struct donor_session {
 	uint8_t proof[ANNEX_DONOR_MAC];	/* that is awaited */
 	struct donor_replay replay;
 	uint32_t features;
-	uint32_t held;		/* slabs */
+	uint32_t held;		/* slabs, parked ones too */
+	uint32_t parked;	/* of them: STORING, PARKED or LOADING */
+	uint32_t news;		/* of them: FETCHED is to be said of */
 	bool resuming;		/* LINGER: accepted, not yet heard from */
 	bool pinged;		/* since it was last heard */
 	uint64_t opened, heard, deadline;	/* ms; deadline of NEW, PROVING, LINGER */
 	uint64_t overdue;	/* ms: some of what was asked for is taken then; 0: nothing is */
+	uint64_t cool_next;	/* ms: it is not asked to park before that */
 	uint64_t granted, given_back, revoked, refused, joined, resumed, messages;
 	void *net;		/* the transport's */
 };
@@ -96,6 +99,7 @@ struct donor_limits {
 	uint32_t heartbeat_ms, client_ms, linger_ms, proof_ms;
 	uint32_t revoke_ms;	/* grace when the memory shrinks; 0: as the client pleases */
 	uint32_t drain_ms;
+	uint64_t keep_free;	/* bytes to be READY, with a backing; 0: a 16th of the memory */
 	bool noauth;		/* clients without a key are taken */
 };
 
@@ -118,6 +122,19 @@ struct donor_counters {
 	uint64_t revoked;
 	uint64_t zeroed;
 	uint64_t register_failures;
+	uint64_t parked;
+	uint64_t fetched;
+	uint64_t cool_asked;
+	uint64_t store_errors;
+	uint64_t load_errors;
+	uint64_t erase_errors;
+};
+
+/* Grants of one session that were lost, until it is told; see donor_park.c. */
+struct donor_lost {
+	struct donor_session *s;
+	uint32_t n;
+	uint64_t id[ANNEX_DONOR_LIST_MAX];
 };
 
 struct donor_core {
@@ -131,12 +148,20 @@ struct donor_core {
 	uint64_t generation;
 	bool draining;
 	uint64_t drain_deadline;
+	struct donor_slabs news;	/* GRANTED, of which FETCHED is to be said */
+	struct donor_lost lost;
+	uint64_t park_again;	/* ms: nothing is parked before that, the backing failed */
+	uint64_t shrink_due;	/* ms: what was not parked by then is revoked; 0: never */
+	uint64_t shrink_next;	/* ms: when to look again whether all that is too much can go */
 	struct donor_counters counters;
 };
 
-/* @max_bytes: the most memory there will ever be. Returns -1: out of memory. */
+/*
+ * @max_bytes: the most memory there will ever be; @places: slabs that fit on the
+ * backing, 0: there is none. Returns -1: out of memory.
+ */
 int donor_core_init(struct donor_core *core, const struct donor_limits *limits, uint64_t max_bytes,
-		    const struct donor_ops *ops, void *ctx);
+		    uint32_t places, const struct donor_ops *ops, void *ctx);
 /* All sessions must be gone. */
 void donor_core_free(struct donor_core *core);
 
@@ -147,6 +172,8 @@ void donor_core_set_memory(struct donor_core *core, uint64_t bytes, uint64_t now
 /* Clients that hold more than they may (now) are asked for the rest. */
 void donor_core_enforce_quotas(struct donor_core *core, uint64_t now);
 uint64_t donor_core_bytes(const struct donor_core *core, enum donor_slab_state state);
+/* Slabs that a REQUEST could get now. */
+uint32_t donor_core_free_slabs(const struct donor_core *core);
 
 /*
  * A connect request. Returns 0 and the session (new with OPEN; else the one of
@@ -187,6 +214,48 @@ void donor_core_catch_up(struct donor_core *core, struct donor_session *s, uint6
 bool donor_core_drained(const struct donor_core *core, uint64_t now);
 /* End all sessions. */
 void donor_core_shut(struct donor_core *core, int reason);
+
+/* --- donor_core.c, for donor_park.c --- */
+
+__attribute__((format(printf, 3, 4)))
+void donor_core_say(struct donor_core *core, int level, const char *fmt, ...);
+/* Send; a session that cannot be told something has lost its connection. */
+void donor_core_tell(struct donor_core *core, struct donor_session *s, const void *msg);
+/* A message of grants, while it is made. */
+union donor_grants {
+	struct annex_donor_grants m;
+	uint8_t bytes[ANNEX_DONOR_MSG_MAX];
+};
+void donor_core_add_grant(const struct donor_core *core, union donor_grants *out, uint32_t n,
+			  const struct donor_slab *slab);
+/* Give the message its head; returns its length. */
+size_t donor_core_grants_head(union donor_grants *out, unsigned int type, uint32_t n,
+			      __le32 request, unsigned int status);
+
+/* --- donor_revoke.c, for donor_park.c --- */
+
+/* There are @more slabs too many in memory: park what can be parked, revoke the rest. */
+void donor_core_shrink(struct donor_core *core, uint32_t more, uint64_t now);
+
+/* --- donor_park.c --- */
+
+void donor_park_on_park(struct donor_core *core, struct donor_session *s,
+			const struct annex_donor_list *l, uint64_t now);
+void donor_park_on_fetch(struct donor_core *core, struct donor_session *s,
+			 const struct annex_donor_list *l);
+/* The backing's worker has done what it was given. */
+void donor_park_stored(struct donor_core *core, struct donor_slab *slab, bool ok, uint64_t now);
+void donor_park_loaded(struct donor_core *core, struct donor_slab *slab, bool ok);
+void donor_park_erased(struct donor_core *core, uint32_t place, bool ok);
+/* The slab, or the session, is about to be nobody's. */
+void donor_park_forget(struct donor_core *core, struct donor_session *s, struct donor_slab *slab);
+void donor_park_ended(struct donor_core *core, struct donor_session *s);
+/* Slabs more that could be parked now. */
+uint32_t donor_park_room(const struct donor_core *core, uint64_t now);
+/* Ask for slabs to be parked, if memory is short. */
+void donor_park_cool(struct donor_core *core, uint64_t now);
+/* Loads that can begin, what clients are to be told. Returns ms until the next call is due. */
+uint64_t donor_park_tick(struct donor_core *core, uint64_t now);
 
 const char *donor_session_state_name(enum donor_session_state state);
 const char *donor_reason_name(int reason);

@@ -151,6 +151,13 @@ static bool grants_fit(const struct donor_link *l, const struct annex_donor_gran
 	return true;
 }
 
+/* What only a donor that parks has to say. */
+static bool of_parking(unsigned int type)
+{
+	return type == ANNEX_DONOR_PARKED || type == ANNEX_DONOR_FETCHED ||
+	       type == ANNEX_DONOR_COOL;
+}
+
 unsigned int donor_link_message(struct donor_link *l, const void *data, size_t len, uint64_t now)
 {
 	const struct annex_donor_state *s = data;
@@ -176,7 +183,9 @@ unsigned int donor_link_message(struct donor_link *l, const void *data, size_t l
 		return 0;
 	if (type == ANNEX_DONOR_PONG && annex_le64(s->generation) != l->generation)
 		return 0;
-	if (type == ANNEX_DONOR_GRANTS && !grants_fit(l, data))
+	if (of_parking(type) && !(l->features & ANNEX_DONOR_FEAT_PARK))
+		return 0;
+	if ((type == ANNEX_DONOR_GRANTS || type == ANNEX_DONOR_FETCHED) && !grants_fit(l, data))
 		return 0;
 	if (type == ANNEX_DONOR_WELCOME || type == ANNEX_DONOR_PONG)
 		take_state(l, s);

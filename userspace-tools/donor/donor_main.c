@@ -3,6 +3,7 @@
  * emp-donor: gives memory of this machine to clients on others, over RDMA.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include "../lib/ax_size.h"
 #include "donor.h"
 #include "donor_notify.h"
+
+#define ERASE_MS 20000		/* for a device at the end */
 
 uint64_t donor_now(void)
 {
@@ -39,6 +42,21 @@ static void op_zero(void *ctx, struct donor_slab *slab)
 static void op_release(void *ctx, struct donor_slab *slab)
 {
 	donor_mem_submit(&((struct donor *)ctx)->mem, slab, DONOR_MEM_RELEASE);
+}
+
+static void op_store(void *ctx, struct donor_slab *slab)
+{
+	donor_backing_submit(&((struct donor *)ctx)->backing, slab, DONOR_BACKING_STORE);
+}
+
+static void op_load(void *ctx, struct donor_slab *slab)
+{
+	donor_backing_submit(&((struct donor *)ctx)->backing, slab, DONOR_BACKING_LOAD);
+}
+
+static void op_erase(void *ctx, uint32_t place)
+{
+	donor_backing_erase(&((struct donor *)ctx)->backing, place);
 }
 
 static int op_expose(void *ctx, struct donor_session *s, struct donor_slab *slab)
@@ -86,7 +104,8 @@ static void op_log(void *ctx, int level, const char *text)
 }
 
 static const struct donor_ops ops = {
-	.slab = { .prepare = op_prepare, .zero = op_zero, .release = op_release },
+	.slab = { .prepare = op_prepare, .zero = op_zero, .release = op_release,
+		  .store = op_store, .load = op_load, .erase = op_erase },
 	.expose = op_expose,
 	.hide = op_hide,
 	.send = op_send,
@@ -177,6 +196,7 @@ static struct donor_limits limits(const struct donor_conf *conf)
 		.proof_ms = conf->proof_ms,
 		.revoke_ms = conf->revoke_ms,
 		.drain_ms = conf->drain_ms,
+		.keep_free = conf->keep_free,
 		.noauth = conf->noauth,
 	};
 }
@@ -278,11 +298,11 @@ static void on_signal(struct donor *d, int fd)
 /* What the worker has done. Returns -1 when the start failed. */
 static int collect(struct donor *d)
 {
-	struct donor_mem_work *work;
+	struct donor_work *work;
 	bool failed = false;
 	struct ax_msg why;
 
-	while ((work = donor_mem_collect(&d->mem))) {
+	while ((work = donor_worker_collect(&d->mem.worker))) {
 		d->core.counters.zeroed += work->job == DONOR_MEM_ZERO;
 		failed |= !work->ok;
 		donor_table_done(&d->core.table, work->slab, work->ok);
@@ -299,6 +319,30 @@ static int collect(struct donor *d)
 		ax_error("memory stays below %s: %s", ax_human_size(d->conf.memory, a), why.text);
 	}
 	return 0;
+}
+
+static void collect_backing(struct donor *d)
+{
+	uint64_t errors = d->core.counters.store_errors, now = donor_now();
+	struct donor_work *work;
+	bool failed = false;
+	struct ax_msg why;
+
+	while ((work = donor_worker_collect(&d->backing.worker))) {
+		failed |= !work->ok;
+		if (work->job == DONOR_BACKING_STORE)
+			donor_park_stored(&d->core, work->slab, work->ok, now);
+		else if (work->job == DONOR_BACKING_LOAD)
+			donor_park_loaded(&d->core, work->slab, work->ok);
+		else
+			donor_park_erased(&d->core, work->place, work->ok);
+		free(work);
+	}
+	if (!failed || d->backing.ending)
+		return;
+	donor_backing_why(&d->backing, &why);
+	ax_error("%s%s", why.text, d->core.counters.store_errors == errors ? "" :
+		 "; nothing is parked for a while");
 }
 
 static int become_ready(struct donor *d)
@@ -329,8 +373,10 @@ static int one_round(struct donor *d, int signals, uint64_t wait)
 
 		if (fd == signals)
 			on_signal(d, fd);
-		else if (fd == d->mem.event)
+		else if (fd == d->mem.worker.event)
 			failed |= collect(d);
+		else if (d->core.table.places.nr && fd == d->backing.worker.event)
+			collect_backing(d);
 		else if (!donor_control_event(d, fd) && d->ready)
 			donor_net_event(&d->net, fd, donor_now());
 	}
@@ -346,7 +392,7 @@ static int serve(struct donor *d, int signals)
 
 		if (one_round(d, signals, wait))
 			return AX_FAIL;
-		if (!d->ready && !donor_mem_busy(&d->mem) && become_ready(d))
+		if (!d->ready && !donor_worker_busy(&d->mem.worker) && become_ready(d))
 			return AX_FAIL;
 		now = donor_now();
 		wait = donor_core_tick(&d->core, now);
@@ -364,10 +410,49 @@ static int serve(struct donor *d, int signals)
 	return AX_OK;
 }
 
+static int watch(const struct donor *d, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int open_backing(struct donor *d, struct ax_msg *msg)
+{
+	const struct donor_backing_how how = {
+		.path = d->conf.backing, .size = d->conf.backing_size, .slab = d->conf.slab,
+		.force = d->conf.backing_force, .slow_us = d->conf.backing_pause_us,
+	};
+
+	return d->conf.backing[0] ? donor_backing_open(&d->backing, &how, msg) : 0;
+}
+
+/* A device keeps what was parked, unless it is erased: see that it is, within a time. */
+static void end_backing(struct donor *d)
+{
+	uint64_t end = donor_now() + ERASE_MS;
+
+	if (!d->core.table.places.nr)
+		return;
+	d->backing.ending = true;
+	while (d->backing.device && donor_worker_busy(&d->backing.worker)) {
+		struct pollfd done = { .fd = d->backing.worker.event, .events = POLLIN };
+
+		collect_backing(d);
+		if (donor_now() >= end) {
+			ax_warn("backing %s: not all of what was parked is erased",
+				d->conf.backing);
+			break;
+		}
+		if (donor_worker_busy(&d->backing.worker))
+			poll(&done, 1, 100);
+	}
+	donor_backing_exit(&d->backing);
+}
+
 static int run_daemon(const struct ax_args *args)
 {
 	static struct donor d;
-	struct epoll_event event = { .events = EPOLLIN };
 	struct donor_mem_how how;
 	struct ax_msg msg;
 	int signals, ret = AX_FAIL;
@@ -387,6 +472,8 @@ static int run_daemon(const struct ax_args *args)
 				ax_human_size(d.conf.memory, a),
 				ax_human_size(available, b));
 	}
+	if (open_backing(&d, &msg))
+		return ax_error("%s", msg.text);
 	/* registrations are inherited by nobody: there is no fork() */
 	d.epoll = epoll_create1(EPOLL_CLOEXEC);
 	signals = d.epoll < 0 ? -1 : signals_new(d.epoll);
@@ -394,14 +481,16 @@ static int run_daemon(const struct ax_args *args)
 		return ax_error("epoll: %s", strerror(errno));
 	const struct donor_limits l = limits(&d.conf);
 
-	if (donor_core_init(&d.core, &l, d.conf.memory_max, &ops, &d))
+	if (donor_core_init(&d.core, &l, d.conf.memory_max, d.backing.places, &ops, &d))
 		return ax_error("out of memory for the table of slabs");
 	how = (struct donor_mem_how){ d.conf.slab, d.conf.huge, d.conf.lock };
 	if (load_keys(&d, &d.conf, &msg) || donor_mem_init(&d.mem, &how, &msg))
 		return ax_error("%s", msg.text);
 	d.mem.slow_us = d.conf.zero_pause_us;
-	event.data.fd = d.mem.event;
-	if (epoll_ctl(d.epoll, EPOLL_CTL_ADD, d.mem.event, &event))
+	if (d.backing.places && donor_backing_start(&d.backing, &msg))
+		return ax_error("%s", msg.text);
+	if (watch(&d, d.mem.worker.event) ||
+	    (d.backing.places && watch(&d, d.backing.worker.event)))
 		return ax_error("epoll: %s", strerror(errno));
 	d.control = donor_control_new(d.conf.socket, d.epoll, &msg);
 	if (!d.control) {
@@ -415,6 +504,7 @@ static int run_daemon(const struct ax_args *args)
 		donor_net_exit(&d.net);
 	}
 	donor_control_free(d.control);
+	end_backing(&d);
 	donor_mem_exit(&d.mem);
 	donor_core_free(&d.core);
 	return ret;

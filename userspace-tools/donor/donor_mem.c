@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -110,8 +109,9 @@ static void zero(struct donor_mem *mem, char *memory)
 	}
 }
 
-static void do_job(struct donor_mem *mem, struct donor_mem_work *work)
+static void do_job(void *ctx, struct donor_work *work)
 {
+	struct donor_mem *mem = ctx;
 	struct ax_msg msg;
 
 	work->ok = true;
@@ -134,99 +134,19 @@ static void do_job(struct donor_mem *mem, struct donor_mem_work *work)
 	}
 }
 
-static void *worker(void *arg)
-{
-	struct donor_mem *mem = arg;
-	const uint64_t one = 1;
-
-	pthread_mutex_lock(&mem->lock);
-	while (!mem->stop) {
-		struct donor_mem_work *work = mem->todo;
-
-		if (!work) {
-			pthread_cond_wait(&mem->wake, &mem->lock);
-			continue;
-		}
-		mem->todo = work->next;
-		if (!mem->todo)
-			mem->todo_end = &mem->todo;
-		pthread_mutex_unlock(&mem->lock);
-		do_job(mem, work);
-		pthread_mutex_lock(&mem->lock);
-		work->next = NULL;
-		*mem->done_end = work;
-		mem->done_end = &work->next;
-		if (write(mem->event, &one, sizeof(one)) < 0)
-			break;	/* cannot be: the counter has 64 bits */
-	}
-	pthread_mutex_unlock(&mem->lock);
-	return NULL;
-}
-
 int donor_mem_init(struct donor_mem *mem, const struct donor_mem_how *how, struct ax_msg *msg)
 {
-	int ret;
-
 	memset(mem, 0, sizeof(*mem));
 	mem->how = *how;
-	mem->todo_end = &mem->todo;
-	mem->done_end = &mem->done;
 	pthread_mutex_init(&mem->lock, NULL);
-	pthread_cond_init(&mem->wake, NULL);
-	mem->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (mem->event < 0)
-		return ax_fail(msg, "eventfd: %s", strerror(errno));
-	ret = pthread_create(&mem->thread, NULL, worker, mem);
-	if (ret)
-		return ax_fail(msg, "cannot start a thread: %s", strerror(ret));
-	return 0;
+	return donor_worker_init(&mem->worker, do_job, mem, msg);
 }
 
 void donor_mem_submit(struct donor_mem *mem, struct donor_slab *slab, enum donor_mem_job job)
 {
-	struct donor_mem_work *work = calloc(1, sizeof(*work));
+	const struct donor_work work = { .job = job, .slab = slab };
 
-	if (!work) {
-		ax_error("out of memory");
-		exit(AX_FAIL);
-	}
-	work->slab = slab;
-	work->job = job;
-	pthread_mutex_lock(&mem->lock);
-	*mem->todo_end = work;
-	mem->todo_end = &work->next;
-	mem->busy++;
-	pthread_cond_signal(&mem->wake);
-	pthread_mutex_unlock(&mem->lock);
-}
-
-struct donor_mem_work *donor_mem_collect(struct donor_mem *mem)
-{
-	struct donor_mem_work *work;
-	uint64_t n;
-
-	pthread_mutex_lock(&mem->lock);
-	work = mem->done;
-	if (work) {
-		mem->done = work->next;
-		if (!mem->done)
-			mem->done_end = &mem->done;
-		mem->busy--;
-	} else if (read(mem->event, &n, sizeof(n)) < 0 && errno != EAGAIN) {
-		ax_warn("eventfd: %s", strerror(errno));
-	}
-	pthread_mutex_unlock(&mem->lock);
-	return work;
-}
-
-uint32_t donor_mem_busy(struct donor_mem *mem)
-{
-	uint32_t busy;
-
-	pthread_mutex_lock(&mem->lock);
-	busy = mem->busy;
-	pthread_mutex_unlock(&mem->lock);
-	return busy;
+	donor_worker_submit(&mem->worker, &work, DONOR_WORK_LATER);
 }
 
 void donor_mem_why(struct donor_mem *mem, struct ax_msg *msg)
@@ -238,19 +158,7 @@ void donor_mem_why(struct donor_mem *mem, struct ax_msg *msg)
 
 void donor_mem_exit(struct donor_mem *mem)
 {
-	struct donor_mem_work *work;
-
-	pthread_mutex_lock(&mem->lock);
-	mem->stop = true;
-	pthread_cond_signal(&mem->wake);
-	pthread_mutex_unlock(&mem->lock);
-	pthread_join(mem->thread, NULL);
-	*mem->done_end = mem->todo;
-	while ((work = mem->done)) {
-		mem->done = work->next;
-		free(work);
-	}
-	close(mem->event);
+	donor_worker_exit(&mem->worker, false, 0);
 }
 
 /* The number behind a key of /proc/meminfo, if the line has that key. */

@@ -13,6 +13,7 @@
 
 #include "../lib/ax_err.h"
 #include "donor_slab.h"
+#include "donor_work.h"
 
 /* How memory is taken. */
 struct donor_mem_how {
@@ -27,33 +28,16 @@ enum donor_mem_job {
 	DONOR_MEM_RELEASE,
 };
 
-struct donor_mem_work {
-	struct donor_mem_work *next;
-	struct donor_slab *slab;
-	enum donor_mem_job job;
-	bool ok;
-};
-
 struct donor_mem {
 	struct donor_mem_how how;
-	pthread_t thread;
-	pthread_mutex_t lock;	/* protects todo, done, stop, busy, msg */
-	pthread_cond_t wake;
-	struct donor_mem_work *todo, **todo_end;
-	struct donor_mem_work *done, **done_end;
-	uint32_t busy;		/* jobs not yet collected */
-	bool stop;
+	struct donor_worker worker;	/* its jobs: enum donor_mem_job */
+	pthread_mutex_t lock;	/* protects msg */
 	struct ax_msg msg;	/* why the last PREPARE failed */
-	int event;		/* eventfd: something is done */
 	uint32_t slow_us;	/* pause after each MiB zeroed; for tests */
 };
 
 int donor_mem_init(struct donor_mem *mem, const struct donor_mem_how *how, struct ax_msg *msg);
-/* Queue a job on a slab; exits the program when there is no memory for the queue. */
 void donor_mem_submit(struct donor_mem *mem, struct donor_slab *slab, enum donor_mem_job job);
-/* What was done, oldest first; NULL: nothing. To be freed by the caller. */
-struct donor_mem_work *donor_mem_collect(struct donor_mem *mem);
-uint32_t donor_mem_busy(struct donor_mem *mem);
 /* Why taking memory failed. */
 void donor_mem_why(struct donor_mem *mem, struct ax_msg *msg);
 /* Stop the thread; jobs that were not begun are dropped. */

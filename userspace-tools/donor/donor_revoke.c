@@ -15,6 +15,12 @@ union revoke {
 	uint8_t bytes[ANNEX_DONOR_MSG_MAX];
 };
 
+static void sooner(uint64_t *next, uint64_t at)
+{
+	if (at < *next)
+		*next = at;
+}
+
 static void revoke_send(struct donor_core *core, struct donor_session *s, union revoke *out,
 			uint32_t n, unsigned int type, uint32_t cause, uint32_t grace)
 {
@@ -34,6 +40,15 @@ static bool agrees(const struct donor_session *s)
 	return s->state == DONOR_ACTIVE && (s->features & ANNEX_DONOR_FEAT_GIVE_BACK);
 }
 
+/* Does it help, with that cause, to have it back? */
+static bool askable(const struct donor_slab *slab, const struct donor_session *s, uint32_t cause)
+{
+	if (slab->owner != s || slab->asked)
+		return false;
+	return cause != ANNEX_DONOR_C_SHRINK || slab->state == DONOR_SLAB_GRANTED ||
+	       slab->state == DONOR_SLAB_LOADING;
+}
+
 /* Ask @s for @want of its slabs; @retire: they are to go. Returns how many were asked for. */
 static uint32_t ask(struct donor_core *core, struct donor_session *s, uint32_t want, uint32_t cause,
 		    uint32_t grace, bool retire, uint64_t now)
@@ -44,7 +59,7 @@ static uint32_t ask(struct donor_core *core, struct donor_session *s, uint32_t w
 	for (uint32_t i = core->table.used; i-- > 0 && asked < want;) {
 		struct donor_slab *slab = &core->table.slab[i];
 
-		if (slab->state != DONOR_SLAB_GRANTED || slab->owner != s || slab->asked)
+		if (!askable(slab, s, cause))
 			continue;
 		slab->asked = true;
 		slab->cause = cause;
@@ -65,15 +80,13 @@ static uint32_t ask(struct donor_core *core, struct donor_session *s, uint32_t w
 	return asked;
 }
 
-static uint32_t unasked(const struct donor_core *core, const struct donor_session *s)
+static uint32_t nr_askable(const struct donor_core *core, const struct donor_session *s,
+			   uint32_t cause)
 {
-	uint32_t n = s->held;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < core->table.used; i++) {
-		const struct donor_slab *slab = &core->table.slab[i];
-
-		n -= slab->state == DONOR_SLAB_GRANTED && slab->owner == s && slab->asked;
-	}
+	for (uint32_t i = 0; i < core->table.used; i++)
+		n += askable(&core->table.slab[i], s, cause);
 	return n;
 }
 
@@ -85,17 +98,47 @@ static void ask_all(struct donor_core *core, uint32_t want, uint32_t cause, uint
 	uint64_t have = 0;
 
 	for (s = core->sessions; s; s = s->next)
-		have += agrees(s) ? unasked(core, s) : 0;
+		have += agrees(s) ? nr_askable(core, s, cause) : 0;
 	for (s = core->sessions; s && want && have; s = s->next) {
 		uint32_t mine, part;
 
 		if (!agrees(s))
 			continue;
-		mine = unasked(core, s);
+		mine = nr_askable(core, s, cause);
 		part = ((uint64_t)want * mine + have - 1) / have;
 		want -= ask(core, s, part < want ? part : want, cause, grace, true, now);
 		have -= mine;
 	}
+}
+
+/* What is on its way to the backing will be gone without being asked for. */
+void donor_core_shrink(struct donor_core *core, uint32_t more, uint64_t now)
+{
+	uint32_t storing = core->table.nr[DONOR_SLAB_STORING], parks = 0, room;
+
+	more = more > storing ? more - storing : 0;
+	core->shrink_next = now + 1000;
+	if (!more) {
+		core->shrink_due = 0;
+		return;
+	}
+	if (core->shrink_due && now >= core->shrink_due) {
+		room = 0;
+	} else {
+		room = donor_park_room(core, now);
+		for (const struct donor_session *s = core->sessions; s && room; s = s->next) {
+			if (s->state == DONOR_ACTIVE && (s->features & ANNEX_DONOR_FEAT_PARK))
+				parks += s->held - s->parked;
+		}
+		if (room > parks)
+			room = parks;
+		if (room && !core->shrink_due && core->limits.revoke_ms)
+			core->shrink_due = now + core->limits.revoke_ms;
+		if (core->shrink_due)
+			sooner(&core->shrink_next, core->shrink_due);
+	}
+	if (more > room)
+		ask_all(core, more - room, ANNEX_DONOR_C_SHRINK, core->limits.revoke_ms, now);
 }
 
 /* Those asked to give back for a shrink that is no longer wanted may keep it. */
@@ -104,10 +147,11 @@ void donor_core_set_memory(struct donor_core *core, uint64_t bytes, uint64_t now
 	uint64_t slabs = bytes / core->limits.slab_bytes;
 	uint32_t more;
 
-	more = donor_table_set_target(&core->table, slabs < core->table.max ? slabs :
-				      core->table.max);
-	if (more)
-		ask_all(core, more, ANNEX_DONOR_C_SHRINK, core->limits.revoke_ms, now);
+	more = donor_table_set_target(&core->table, slabs < core->table.most ? slabs :
+				      core->table.most);
+	core->shrink_due = 0;
+	donor_core_shrink(core, more, now);
+	donor_park_cool(core, now);
 }
 
 /* What was said to a client that was away did not reach it: say it again. */
@@ -120,7 +164,7 @@ static void ask_again(struct donor_core *core, struct donor_session *s, uint64_t
 		const struct donor_slab *slab = &core->table.slab[i];
 		uint32_t left = 0;
 
-		if (slab->state != DONOR_SLAB_GRANTED || slab->owner != s || !slab->asked)
+		if (slab->owner != s || !slab->asked)
 			continue;
 		if (slab->deadline)
 			left = slab->deadline > now ? slab->deadline - now : 1;
@@ -145,12 +189,11 @@ void donor_core_catch_up(struct donor_core *core, struct donor_session *s, uint6
 	ask_again(core, s, now);
 	if (core->draining) {
 		left = core->drain_deadline > now ? core->drain_deadline - now : 1;
-		ask(core, s, UINT32_MAX, ANNEX_DONOR_C_DRAIN, left, true, now);
+		ask(core, s, UINT32_MAX, ANNEX_DONOR_C_DRAIN, left, !core->table.places.nr, now);
 		return;
 	}
 	more = donor_table_set_target(&core->table, core->table.target);
-	if (more)
-		ask_all(core, more, ANNEX_DONOR_C_SHRINK, core->limits.revoke_ms, now);
+	donor_core_shrink(core, more, now);
 	donor_core_enforce_quotas(core, now);
 }
 
@@ -165,8 +208,7 @@ void donor_core_enforce_quotas(struct donor_core *core, uint64_t now)
 			const struct donor_slab *slab = &core->table.slab[i];
 			const struct donor_session *owner = slab->owner;
 
-			asked += slab->state == DONOR_SLAB_GRANTED && slab->asked &&
-				 owner->client == s->client;
+			asked += owner && slab->asked && owner->client == s->client;
 		}
 		if (s->client->held - asked <= may || !agrees(s))
 			continue;
@@ -182,22 +224,20 @@ void donor_core_drain(struct donor_core *core, uint64_t now)
 	core->draining = true;
 	core->drain_deadline = now + core->limits.drain_ms;
 	for (struct donor_session *s = core->sessions; s; s = s->next) {
+		/* where something is parked it needs the memory that comes back */
 		if (agrees(s))
-			ask(core, s, UINT32_MAX, ANNEX_DONOR_C_DRAIN, core->limits.drain_ms, true,
-			    now);
+			ask(core, s, UINT32_MAX, ANNEX_DONOR_C_DRAIN, core->limits.drain_ms,
+			    !core->table.places.nr, now);
 	}
 }
 
 bool donor_core_drained(const struct donor_core *core, uint64_t now)
 {
-	return core->draining &&
-	       (!core->table.nr[DONOR_SLAB_GRANTED] || now >= core->drain_deadline);
-}
+	uint64_t held = 0;
 
-static void sooner(uint64_t *next, uint64_t at)
-{
-	if (at < *next)
-		*next = at;
+	for (const struct donor_session *s = core->sessions; s; s = s->next)
+		held += s->held;
+	return core->draining && (!held || now >= core->drain_deadline);
 }
 
 /* Take what was asked for and has not come in time. */
@@ -212,7 +252,7 @@ static void take_overdue(struct donor_core *core, struct donor_session *s, uint6
 	for (uint32_t i = 0; i < core->table.used; i++) {
 		struct donor_slab *slab = &core->table.slab[i];
 
-		if (slab->state != DONOR_SLAB_GRANTED || slab->owner != s || !slab->deadline)
+		if (slab->owner != s || !slab->deadline)
 			continue;
 		if (slab->deadline > now || n == ANNEX_DONOR_LIST_MAX ||
 		    (n && slab->cause != cause)) {
@@ -285,5 +325,7 @@ uint64_t donor_core_tick(struct donor_core *core, uint64_t now)
 	}
 	if (core->draining)
 		sooner(&next, core->drain_deadline);
+	if (core->table.places.nr)
+		sooner(&next, now + donor_park_tick(core, now));
 	return next > now ? next - now : 0;
 }

@@ -11,6 +11,17 @@
  * A slab gets from one client to another only through ZEROING, or through the
  * kernel (RELEASING, PREPARING), which hands out zeroed memory. What is in
  * PREPARING, ZEROING or RELEASING belongs to the worker.
+ *
+ * With a backing a client's slab can be out of reach (parked):
+ *
+ *	GRANTED -> STORING -> PARKED -> LOADING -> GRANTED
+ *	   ^----------'  not written, or wanted meanwhile
+ *
+ * An element keeps its grant and lends its memory: when it is PARKED another
+ * element, which was EMPTY, has the memory and takes it through ZEROING; for
+ * LOADING it gets that of one that is READY, which becomes EMPTY. STORING and
+ * LOADING belong to the backing's worker. A slab that is given up meanwhile has
+ * no owner from then on, and goes on as if returned when the worker is done.
  */
 #ifndef DONOR_SLAB_H
 #define DONOR_SLAB_H
@@ -18,6 +29,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
+
+#include "donor_place.h"
 
 #define DONOR_SLABS_MAX (1u << 20)
 
@@ -28,6 +42,9 @@ enum donor_slab_state {
 	DONOR_SLAB_GRANTED,	/* a client's */
 	DONOR_SLAB_ZEROING,	/* came back */
 	DONOR_SLAB_RELEASING,	/* goes back to the kernel */
+	DONOR_SLAB_STORING,	/* a client's, parked: being written to the backing */
+	DONOR_SLAB_PARKED,	/* a client's, on the backing: no memory */
+	DONOR_SLAB_LOADING,	/* a client's, parked: being read back */
 	DONOR_SLAB_STATES,
 };
 
@@ -37,44 +54,58 @@ struct donor_slab {
 	bool asked;		/* its client was asked to give it back */
 	uint64_t deadline;	/* ms: taken back then; 0: never */
 	uint32_t cause;		/* enum annex_donor_cause, when asked */
-	uint64_t grant;		/* id, while GRANTED */
-	void *owner;		/* while GRANTED */
+	uint64_t grant;		/* id, while a client's */
+	void *owner;		/* while a client's, else NULL */
 	void *memory;		/* the worker's: where it is, NULL while EMPTY */
 	bool huge;		/* the worker's: in pages of hugetlbfs */
 	void *exposed;		/* while GRANTED: its registration */
 	uint64_t addr;		/* of it, as the client uses it */
 	uint32_t rkey;
+	uint32_t place;		/* on the backing, while STORING, PARKED, LOADING */
+	bool wanted;		/* STORING, PARKED: its client waits for it */
+	bool news;		/* GRANTED: its client is to be told that it is back */
+	TAILQ_ENTRY(donor_slab) link;	/* wanted and PARKED; news */
 };
+
+TAILQ_HEAD(donor_slabs, donor_slab);
 
 struct donor_slab_ops {
 	void (*prepare)(void *ctx, struct donor_slab *slab);
 	void (*zero)(void *ctx, struct donor_slab *slab);
 	void (*release)(void *ctx, struct donor_slab *slab);
+	void (*store)(void *ctx, struct donor_slab *slab);
+	void (*load)(void *ctx, struct donor_slab *slab);
+	void (*erase)(void *ctx, uint32_t place);
 };
 
 struct donor_table {
 	struct donor_slab *slab;
 	uint32_t max;		/* elements of @slab */
+	uint32_t most;		/* of them with memory */
 	uint32_t used;		/* slabs from here on were never anything but EMPTY */
-	uint32_t target;	/* slabs that there should be */
-	uint32_t retiring;	/* GRANTED or with the worker, and will go */
+	uint32_t low;		/* below it none is EMPTY */
+	uint32_t target;	/* slabs with memory that there should be */
+	uint32_t retiring;	/* GRANTED or with a worker, and will go */
 	uint32_t nr[DONOR_SLAB_STATES];
 	uint32_t hand;		/* where the search for a READY one begins */
 	uint64_t serial;	/* grants so far */
+	struct donor_places places;
+	struct donor_slabs wanted;	/* PARKED, in the order of asking */
+	uint32_t nr_wanted;	/* these, and those that are STORING */
 	const struct donor_slab_ops *ops;
 	void *ctx;
 };
 
-/* Returns -1 when there is no memory for the table. */
-int donor_table_init(struct donor_table *t, uint32_t max, const struct donor_slab_ops *ops,
-		     void *ctx);
+/* @most: with memory; @places: on the backing. Returns -1: no memory for the table. */
+int donor_table_init(struct donor_table *t, uint32_t most, uint32_t places,
+		     const struct donor_slab_ops *ops, void *ctx);
 void donor_table_free(struct donor_table *t);
 
-/* Slabs that there are or will be, without those that are on their way out. */
+/* Slabs with memory that there are or will be, without those that are on their way out. */
 uint32_t donor_table_size(const struct donor_table *t);
 
 /*
- * There should be @target slabs (at most t->max). Takes memory for more, lets go
+ * There should be @target slabs (at most t->most). Takes memory for more, lets go
  * of what is free when there are too many. Returns how many are still too many:
  * those are granted, and somebody has to ask for them.
  */
@@ -93,11 +124,30 @@ static inline uint32_t donor_slab_index(uint64_t grant)
 struct donor_slab *donor_slab_take(struct donor_table *t, void *owner);
 /* It was never shown to the client after all. */
 void donor_slab_untake(struct donor_table *t, struct donor_slab *slab);
-/* The GRANTED slab with that id and owner, or NULL. */
+/* The slab with that grant and owner, parked or not, or NULL. */
 struct donor_slab *donor_slab_find(const struct donor_table *t, uint64_t grant, const void *owner);
-/* Nobody can reach it any more: zero it. */
+/* Nobody can reach it any more: zero it, erase its place. */
 void donor_slab_return(struct donor_table *t, struct donor_slab *slab);
-/* It is to go once it is returned, or no longer so. */
+/* It is to go once it is returned, or no longer so; nothing where there is no memory. */
 void donor_slab_retire(struct donor_table *t, struct donor_slab *slab, bool retire);
+
+/* --- on the backing --- */
+
+/* What has become of a slab that a worker had. */
+enum donor_slab_fate {
+	DONOR_SLAB_AWAY,	/* parked, or nobody's any more: nothing to do */
+	DONOR_SLAB_BACK,	/* GRANTED and to be exposed again */
+	DONOR_SLAB_LOST,	/* GRANTED, but what it held is gone: to be taken back */
+};
+
+/* A GRANTED slab that nobody can reach; false: the backing has no room. */
+bool donor_slab_park(struct donor_table *t, struct donor_slab *slab);
+/* Its client wants it back. True: it is GRANTED already. */
+bool donor_slab_want(struct donor_table *t, struct donor_slab *slab);
+/* Begin to load one that is wanted; false: none is, or no memory is READY. */
+bool donor_slab_load(struct donor_table *t);
+/* The backing's worker has done what the state says. */
+enum donor_slab_fate donor_slab_stored(struct donor_table *t, struct donor_slab *slab, bool ok);
+enum donor_slab_fate donor_slab_loaded(struct donor_table *t, struct donor_slab *slab, bool ok);
 
 #endif

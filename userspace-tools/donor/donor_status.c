@@ -43,6 +43,18 @@ static const struct counter {
 	  AT(zeroed) },
 	{ "register_failures", "Slabs that could not be registered",
 	  AT(register_failures) },
+	{ "slabs_parked", "Slabs that clients parked",
+	  AT(parked) },
+	{ "slabs_fetched", "Parked slabs that came back",
+	  AT(fetched) },
+	{ "cool_asked", "Slabs that clients were asked to park",
+	  AT(cool_asked) },
+	{ "store_errors", "Slabs that could not be written to the backing",
+	  AT(store_errors) },
+	{ "load_errors", "Slabs that could not be read from the backing",
+	  AT(load_errors) },
+	{ "erase_errors", "Places of the backing that could not be erased, and are not used again",
+	  AT(erase_errors) },
 #undef AT
 };
 
@@ -87,6 +99,26 @@ static json_t *memory_json(const struct donor *d)
 			 "hugetlb", (json_int_t)huge_bytes(d));
 }
 
+/* In bytes; null without one. */
+static json_t *backing_json(const struct donor *d)
+{
+	const struct donor_places *p = &d->core.table.places;
+	uint64_t slab = d->core.limits.slab_bytes;
+
+	if (!p->nr)
+		return json_null();
+	return json_pack("{s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "path", d->conf.backing, "direct", d->backing.direct,
+			 "io_uring", d->backing.uring,
+			 "room", (json_int_t)(p->nr * slab),
+			 "used", (json_int_t)((p->nr - p->nr_free) * slab),
+			 "bad", (json_int_t)(p->bad * slab),
+			 "parked", (json_int_t)donor_core_bytes(&d->core, DONOR_SLAB_PARKED),
+			 "storing", (json_int_t)donor_core_bytes(&d->core, DONOR_SLAB_STORING),
+			 "loading", (json_int_t)donor_core_bytes(&d->core, DONOR_SLAB_LOADING),
+			 "erasing", (json_int_t)(p->erasing * slab));
+}
+
 static json_t *clients_json(const struct donor *d)
 {
 	json_t *list = json_array();
@@ -118,12 +150,13 @@ static json_t *sessions_json(const struct donor *d, uint64_t now)
 		if (dev && !dev->gone)
 			device = ibv_get_device_name(dev->verbs->device);
 		snprintf(id, sizeof(id), "%016" PRIx64, s->id);
-		o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
+		o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
 			      "id", id, "client", s->client->name,
 			      "state", donor_session_state_name(s->state),
 			      "peer", home ? home->peer : "",
 			      "device", device,
 			      "held", (json_int_t)(s->held * d->core.limits.slab_bytes),
+			      "out_of_reach", (json_int_t)(s->parked * d->core.limits.slab_bytes),
 			      "data_connections", (json_int_t)(home ? home->joined : 0),
 			      "granted", (json_int_t)s->granted,
 			      "given_back", (json_int_t)s->given_back,
@@ -145,13 +178,14 @@ json_t *donor_status(struct donor *d)
 	for (unsigned int i = 0; i < NR_COUNTERS; i++)
 		json_object_set_new(numbers, counters[i].name, json_integer(counter(d, i)));
 	snprintf(generation, sizeof(generation), "%016" PRIx64, d->core.generation);
-	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
 			 "version", ANNEX_VERSION, "protocol", ANNEX_DONOR_VERSION,
 			 "state", state_of(d), "generation", generation,
 			 "port", (int)d->conf.port, "uptime_ms", (json_int_t)(now - d->started),
 			 "nr_sessions", (json_int_t)d->core.nr_sessions,
-			 "memory", memory_json(d), "clients", clients_json(d),
-			 "sessions", sessions_json(d, now), "counters", numbers);
+			 "memory", memory_json(d), "backing", backing_json(d),
+			 "clients", clients_json(d), "sessions", sessions_json(d, now),
+			 "counters", numbers);
 }
 
 static void metric(FILE *out, const char *name, const char *type, const char *help)
@@ -162,8 +196,10 @@ static void metric(FILE *out, const char *name, const char *type, const char *he
 char *donor_metrics(struct donor *d)
 {
 	static const char *const states[] = {
-		NULL, "preparing", "free", "granted", "zeroing", "releasing"
+		NULL, "preparing", "free", "granted", "zeroing", "releasing", "storing", NULL,
+		"loading"
 	};
+	const struct donor_places *p = &d->core.table.places;
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
@@ -171,9 +207,19 @@ char *donor_metrics(struct donor *d)
 	if (!out)
 		return NULL;
 	metric(out, "memory_bytes", "gauge", "Memory by what it is doing");
-	for (unsigned int i = DONOR_SLAB_PREPARING; i < DONOR_SLAB_STATES; i++)
-		fprintf(out, "emp_donor_memory_bytes{state=\"%s\"} %" PRIu64 "\n", states[i],
-			donor_core_bytes(&d->core, i));
+	for (unsigned int i = DONOR_SLAB_PREPARING; i < DONOR_SLAB_STATES; i++) {
+		if (states[i])
+			fprintf(out, "emp_donor_memory_bytes{state=\"%s\"} %" PRIu64 "\n",
+				states[i], donor_core_bytes(&d->core, i));
+	}
+	metric(out, "backing_bytes", "gauge", "Room on the backing; 0 without one");
+	fprintf(out, "emp_donor_backing_bytes %" PRIu64 "\n", p->nr * d->core.limits.slab_bytes);
+	metric(out, "backing_used_bytes", "gauge", "Room on the backing that is taken");
+	fprintf(out, "emp_donor_backing_used_bytes %" PRIu64 "\n",
+		(p->nr - p->nr_free) * d->core.limits.slab_bytes);
+	metric(out, "parked_bytes", "gauge", "Slabs that are on the backing only");
+	fprintf(out, "emp_donor_parked_bytes %" PRIu64 "\n",
+		donor_core_bytes(&d->core, DONOR_SLAB_PARKED));
 	metric(out, "memory_target_bytes", "gauge", "Memory that there should be");
 	fprintf(out, "emp_donor_memory_target_bytes %" PRIu64 "\n",
 		d->core.table.target * d->core.limits.slab_bytes);
@@ -212,6 +258,7 @@ static const char *string(const json_t *o, const char *key)
 void donor_status_print(const json_t *status)
 {
 	const json_t *m = json_object_get(status, "memory"), *s;
+	const json_t *backing = json_object_get(status, "backing");
 	char a[AX_HUMAN], b[AX_HUMAN], c[AX_HUMAN], e[AX_HUMAN];
 	const json_t *sessions = json_object_get(status, "sessions");
 
@@ -220,6 +267,12 @@ void donor_status_print(const json_t *status)
 	printf("memory %s: %s granted, %s free, %s being zeroed\n",
 	       ax_human_size(number(m, "size"), a), ax_human_size(number(m, "granted"), b),
 	       ax_human_size(number(m, "free"), c), ax_human_size(number(m, "zeroing"), e));
+	if (json_is_object(backing))
+		printf("backing %s: %s, %s parked, %s being written, %s being read\n",
+		       string(backing, "path"), ax_human_size(number(backing, "room"), a),
+		       ax_human_size(number(backing, "parked"), b),
+		       ax_human_size(number(backing, "storing"), c),
+		       ax_human_size(number(backing, "loading"), e));
 	if (!json_array_size(sessions))
 		return;
 	printf("%-16s %-16s %-24s %-8s %10s %5s\n", "SESSION", "CLIENT", "PEER", "STATE", "HELD",

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #define _GNU_SOURCE
-#include <blkid/blkid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "../lib/ax_signature.h"
 #include "../lib/ax_size.h"
 #include "emp_block.h"
 #include "emp_sysfs.h"
@@ -84,47 +84,6 @@ static bool swapped_to(dev_t dev)
 	return found;
 }
 
-/* What stands on the device, e.g. "ext4 file system"; false when nothing does. */
-static bool signature(int fd, char *what, size_t size)
-{
-	blkid_probe probe = blkid_new_probe();
-	const char *value = NULL;
-	bool found = false;
-
-	if (!probe || blkid_probe_set_device(probe, fd, 0, 0)) {
-		snprintf(what, size, "something that cannot be read");
-		blkid_free_probe(probe);
-		return true;
-	}
-	blkid_probe_enable_superblocks(probe, 1);
-	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
-	blkid_probe_enable_partitions(probe, 1);
-	/* 1: nothing found; 0: found; -2: several */
-	switch (blkid_do_safeprobe(probe)) {
-	case 0:
-		found = true;
-		if (!blkid_probe_lookup_value(probe, "TYPE", &value, NULL))
-			snprintf(what, size, "the signature of %s", value);
-		else if (!blkid_probe_lookup_value(probe, "PTTYPE", &value, NULL))
-			snprintf(what, size, "a %s partition table", value);
-		else
-			found = false;
-		break;
-	case 1:
-		break;
-	case -2:
-		found = true;
-		snprintf(what, size, "several signatures");
-		break;
-	default:
-		found = true;
-		snprintf(what, size, "something that cannot be read");
-		break;
-	}
-	blkid_free_probe(probe);
-	return found;
-}
-
 static int check(int fd, const char *path, const struct stat *st, uint64_t base, uint64_t bytes,
 		 bool force, struct ax_msg *msg)
 {
@@ -148,7 +107,7 @@ static int check(int fd, const char *path, const struct stat *st, uint64_t base,
 			       (unsigned long long)(base >> 20),
 			       (unsigned long long)((base + bytes) >> 20), text);
 	/* what another tier has written there is no signature of anybody's */
-	if (!force && use == EMP_DEVICE_FREE && signature(fd, text, sizeof(text)))
+	if (!force && use == EMP_DEVICE_FREE && ax_signature(fd, text, sizeof(text)))
 		return ax_fail(msg,
 			       "%s holds %s, which would be overwritten (force: --force or force=1 in the spec)",
 			       path, text);
