@@ -36,6 +36,8 @@
 
 #include "model.h"
 
+#define PARK_OPTIONS "--cools 1 --breaks 1 --stops 0 --revokes 0 "
+
 /* Each rule, what is found without it, and where it is needed. */
 static const struct {
 	const char *name, *finds, *options, *text;
@@ -79,13 +81,44 @@ static const struct {
 		"a session without a connection ends" },
 	[FENCE_ON_END] = { "replace-ends", "stale", "--mac 0 --data --stops 0 --kills 0 --revokes 0",
 		"the donor destroys what a JOIN replaces before it accepts" },
+	[PARK_IDLE] = { "park-idle", "refused", PARK_OPTIONS "--mirror 0",
+		"a slab is parked when nothing of the client's is under way there" },
+	[PARK_WAITS] = { "park-waits", "refused", PARK_OPTIONS "--mirror 0",
+		"what is parked is neither read nor written before FETCHED" },
+	[PARK_ORDER] = { "park-order", "refused", "--cools 2 --breaks 0 --kills 0 --revokes 0 --mirror 0",
+		"a FETCHED before the answer to PARK is from before the PARK" },
+	[PARK_LISTED] = { "park-listed", "refused", PARK_OPTIONS "--mirror 0",
+		"after RESUME the LIST says what is in reach, and its key" },
+	[FETCH_AGAIN] = { "fetch-again", "stuck", PARK_OPTIONS "--mirror 0",
+		"FETCH is said again after RESUME, of what is parked" },
+	[FETCH_DEADLINE] = { "fetch-deadline", "stuck", PARK_OPTIONS "--mirror 0",
+		"who waits for FETCHED waits only so long" },
+	[PARK_DEREGISTERS] = { "park-deregisters", "leak", PARK_OPTIONS "--mirror 0 --data",
+		"what is parked is deregistered before it is stored" },
+	[STORED_FIRST] = { "stored-first", "stale", PARK_OPTIONS "--mirror 0 --mac 0",
+		"memory is used again when it is on the backing" },
+	[UNSTORED] = { "unstored", "stale", PARK_OPTIONS "--mirror 0 --mac 0",
+		"what cannot be written stays in memory" },
+	[FETCH_NOTED] = { "fetch-noted", "stuck", PARK_OPTIONS "--mirror 0",
+		"FETCH counts also while the slab is being stored" },
+	[UNREADABLE] = { "unreadable", "stale", PARK_OPTIONS "--mirror 0 --mac 0",
+		"what cannot be read back is not granted" },
+	[LOST_TOLD] = { "lost-told", "stuck", PARK_OPTIONS "--mirror 0",
+		"of what cannot be read back the client is told" },
+	[IO_ENDS] = { "io-ends", "leak", PARK_OPTIONS "--mirror 0",
+		"memory and backing are used again when nothing is under way between them" },
+	[ERASED] = { "erased", "leak", PARK_OPTIONS "--mirror 0",
+		"a place on the backing is erased before it is used again" },
+	[ENDED_PARKED] = { "ended-parked", "stuck", PARK_OPTIONS "--mirror 0",
+		"a session's end frees what it has parked, too" },
 };
 
 struct setup setup = {
 	.blocks = 1,
 	.mirrored = true,
 	.checked = true,
-	.first = { .breaks = 2, .losses = 1, .stops = 1, .kills = 1, .revokes = 1 },
+	.first = { .breaks = 2, .losses = 1, .stops = 1, .kills = 1, .revokes = 1,
+		   .unstored = 1 },
 };
 
 static const char *steps(const struct walk_state *s)
@@ -106,6 +139,21 @@ static const char *steps(const struct walk_state *s)
 	return wrong;
 }
 
+/* Does A know where the slab is, or nobody can tell it now? */
+static bool knows(const struct model *m, unsigned int i)
+{
+	const struct block *b = &m->b[i];
+
+	switch (b->reach) {
+	case IN_REACH:
+		return b->reg && b->reg == b->key;
+	case PARKED:
+		return has_grant(b) && b->slab != GRANTED_A;
+	default:
+		return has_grant(b) && out_of_reach(m, i);
+	}
+}
+
 /* A waits for nothing, and what it believes to have it has. */
 static bool ease(const struct walk_state *s)
 {
@@ -116,13 +164,13 @@ static bool ease(const struct walk_state *s)
 		const struct block *b = &m.b[i];
 
 		if (m.dead) {
-			if (m.alive && !m.stopped && b->slab != READY)
+			if (m.alive && !m.stopped && (b->slab != READY || m.place != PLACE_FREE))
 				return false;
 			continue;
 		}
 		if (b->want || b->busy != IDLE)
 			return false;
-		if (m.link == LINK_ACTIVE && b->grant && !b->reg)
+		if (m.link == LINK_ACTIVE && b->grant && !knows(&m, i))
 			return false;
 	}
 	return m.dead || m.link == LINK_NONE ||
@@ -134,7 +182,9 @@ static void show(const struct walk_state *before, const struct walk_state *after
 {
 	static const char *const links[] = { "none", "opening", "active", "broken", "resuming" };
 	static const char *const sessions[] = { "none", "active", "linger", "ending" };
-	static const char *const slabs[] = { "ready", "A's", "B's", "zeroing", "half" };
+	static const char *const slabs[] = { "ready", "A's", "B's", "zeroing", "half",
+		"storing", "loading" };
+	static const char *const reaches[] = { "", "parking", "parked", "fetching" };
 	struct model m;
 
 	(void)before;
@@ -143,18 +193,25 @@ static void show(const struct walk_state *before, const struct walk_state *after
 	for (unsigned int i = 0; i < setup.blocks; i++) {
 		const struct block *b = &m.b[i];
 
-		printf(" v%u %s d%u m%u |", b->current, b->dram ? "dram" : "    ",
+		printf(" v%u %s d%u m%u", b->current, b->dram ? "dram" : "    ",
 		       b->donor_has, b->mirror_has);
+		if (setup.first.cools)
+			printf(" key %u %-8s", b->key, reaches[b->reach]);
+		printf(" |");
 	}
 	printf(" donor %s", !m.alive ? "dead" : m.stopped ? "stopped" : sessions[m.session]);
 	for (unsigned int i = 0; i < setup.blocks; i++)
-		printf(", %s%s has %u", slabs[m.b[i].slab], m.b[i].reg ? "" : "-", m.b[i].cell);
+		printf(", %s%s has %u%s", slabs[m.b[i].slab], m.b[i].reg ? "" : "-", m.b[i].cell,
+		       m.b[i].parked ? ", parked" : "");
+	if (setup.first.cools)
+		printf(", backing %u", m.there);
 }
 
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: model [--mirror 0|1] [--mac 0|1] [--data] [--blocks 1|2] [--breaks N]\n"
 		"             [--losses N] [--lies N] [--stops N] [--kills N] [--revokes N]\n"
+		"             [--cools N] [--unstored N]\n"
 		"             [--without RULE]\n"
 		"       model --list	rules: name, what is found without it, options for that\n");
 }
@@ -177,6 +234,8 @@ static int parse(int argc, char **argv)
 		{ "lies", required_argument, NULL, 'l' }, { "stops", required_argument, NULL, 's' },
 		{ "kills", required_argument, NULL, 'k' },
 		{ "revokes", required_argument, NULL, 'r' },
+		{ "cools", required_argument, NULL, 'C' },
+		{ "unstored", required_argument, NULL, 'u' },
 		{ "without", required_argument, NULL, 'w' }, { "list", no_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' }, { }
 	};
@@ -215,6 +274,12 @@ static int parse(int argc, char **argv)
 			break;
 		case 'r':
 			setup.first.revokes = n;
+			break;
+		case 'C':
+			setup.first.cools = n;
+			break;
+		case 'u':
+			setup.first.unstored = n;
 			break;
 		case 'w':
 			for (unsigned int i = 1; i < RULES; i++)
