@@ -31,7 +31,9 @@ enum { OP_NONE, OP_WRITE, OP_READ, WRITTEN, READ_DONE, REFUSED };
 enum { IDLE, TO_DONOR, TO_MIRROR, READING };
 enum { READY, GRANTED_A, GRANTED_B, HIDDEN, HALF, STORING, LOADING };
 enum { IN_REACH, PARKING, PARKED, FETCHING };
-enum { NO_WORD, PARK, FETCH, IS_PARKED, STAYS, FETCHED /* and up: + the key */ };
+enum { NO_WORD, PARK, FETCH, LIST, IS_PARKED, STAYS, NOT_LISTED };
+#define LISTED	8	/* + the key, 0: parked */
+#define FETCHED	16	/* + the key */
 enum { PLACE_FREE, PLACE_A, PLACE_B, PLACE_DIRTY };
 enum { KEEP, REVOKE_SENT, GIVE_BACK_SENT, ANSWERED };
 enum { NOTHING, REVOKED, GOODBYE };
@@ -53,9 +55,10 @@ struct block {
 	uint8_t asked;		/* KEEP... */
 	uint8_t reach;		/* IN_REACH... */
 	uint8_t key;		/* of the slab, that A knows */
+	uint8_t listing;	/* LIST has no answer yet */
 	/* between them, in their order */
 	uint8_t up[WORDS], down[WORDS];
-	uint8_t listed_key;	/* in an accept; 0: it is parked */
+	uint8_t granted_key;	/* in an accept; 0: it is parked */
 	/* mirror */
 	uint8_t mirror;
 	/* donor */
@@ -98,9 +101,9 @@ _Static_assert(sizeof(struct model) <= WALK_BYTES, "a state has to fit");
 enum rule {
 	ALL,
 	GENERATION, FORGET, BOTH_COPIES, UNKNOWN_EFFECT, LATE_ANSWERS, DEADLINE, GIVE_UP,
-	LIST, GIVE_BACK_LAST, PING, SUSPECT, MAC, REPLACES,
+	LIST_ASKED, GIVE_BACK_LAST, PING, SUSPECT, MAC, REPLACES,
 	OLD_QPS, DEREGISTER_FIRST, ZEROING, ZEROED_FIRST, LINGER_ENDS, FENCE_ON_END,
-	PARK_IDLE, PARK_WAITS, PARK_ORDER, PARK_LISTED, FETCH_AGAIN, FETCH_DEADLINE,
+	PARK_IDLE, PARK_WAITS, PARK_ORDER, PARK_LISTED, LIST_FIRST, FETCH_AGAIN, FETCH_DEADLINE,
 	PARK_DEREGISTERS, STORED_FIRST, UNSTORED, FETCH_NOTED, UNREADABLE, LOST_TOLD,
 	IO_ENDS, ERASED, ENDED_PARKED,
 	RULES,
@@ -148,11 +151,14 @@ void forget_words(struct model *m);
 bool out_of_reach(const struct model *m, unsigned int i);
 /* A wants to use it, and it is not in reach. */
 void want_fetched(const struct model *m, unsigned int i);
+/* After RESUME: what does A know of a slab that it had? */
+void ask_list(struct block *b);
 void step_park_client(const struct model *m, unsigned int i);
 void step_park_donor(const struct model *m, unsigned int i);
 void step_backing(const struct model *m);
 
 /* model_client.c: what A does, and what comes to it */
+void lose_grant(struct block *b);
 void step_client(const struct model *m);
 void step_answer(const struct model *m, unsigned int k);
 

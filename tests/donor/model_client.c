@@ -51,17 +51,19 @@ static void break_link(struct model *m)
 	for (unsigned int i = 0; i < setup.blocks; i++) {
 		/* words that are lost with the connection */
 		memset(m->b[i].down, 0, sizeof(m->b[i].down));
+		m->b[i].listing = 0;
 		if (m->b[i].asked == REVOKE_SENT)
 			m->b[i].asked = ANSWERED;
 	}
 }
 
-static void lose_grant(struct block *b)
+void lose_grant(struct block *b)
 {
 	b->grant = 0;
 	b->donor_has = 0;
 	b->reach = IN_REACH;
 	b->key = 0;
+	b->listing = 0;
 }
 
 /* The donor has not got our data any more. */
@@ -339,20 +341,6 @@ static void step_data(const struct model *m)
 	}
 }
 
-/* After RESUME: what is in reach now, and with which key? */
-static void listed(struct block *b)
-{
-	uint8_t was = b->reach;
-
-	b->reach = b->listed_key ? IN_REACH : PARKED;
-	if (!holds(PARK_LISTED))
-		b->reach = was == PARKING ? IN_REACH : was;
-	else
-		b->key = b->listed_key;
-	if (was == FETCHING && b->reach == PARKED && !holds(FETCH_AGAIN))
-		b->reach = FETCHING;
-}
-
 static void accepted(const struct model *m)
 {
 	bool resumed = m->link == LINK_RESUMING;
@@ -377,16 +365,19 @@ static void accepted(const struct model *m)
 			if (holds(FORGET))
 				b->donor_has = 0;
 			b->grant = granted;
-			b->key = b->listed_key;
-		} else if (!granted && holds(LIST)) {
+			b->key = b->granted_key;
+		} else if (!granted && holds(LIST_ASKED)) {
 			lose_grant(b);	/* it was taken while A was away */
 		} else if (granted) {
-			listed(b);
+			ask_list(b);
 		}
 		if (b->asked == GIVE_BACK_SENT && granted) {
 			/* the donor did not hear of it, and A holds it again */
-			b->grant = holds(LIST);
-			b->key = b->grant ? b->listed_key : 0;
+			b->grant = holds(LIST_ASKED);
+			b->key = b->grant ? b->granted_key : 0;
+			b->reach = b->grant && !b->key ? PARKED : IN_REACH;
+			b->listing = 0;
+			memset(b->up, 0, sizeof(b->up));
 			b->asked = ANSWERED;
 		}
 	}

@@ -79,7 +79,7 @@ static void step_connect(const struct model *m)
 		n.hs_grants = grants(&n);
 		forget_words(&n);
 		for (unsigned int i = 0; i < setup.blocks; i++)
-			n.b[i].listed_key = n.b[i].slab == GRANTED_A ? n.b[i].reg : 0;
+			n.b[i].granted_key = n.b[i].slab == GRANTED_A ? n.b[i].reg : 0;
 		reach(&n, m->handshake == HS_OPEN ? "the donor opens" : "the donor resumes");
 	}
 	if (m->handshake == HS_RESUME && (!kept || m->generation != m->donor_generation)) {

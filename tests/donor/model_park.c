@@ -91,6 +91,26 @@ void want_fetched(const struct model *m, unsigned int i)
 	reach_block(&n, "A fetches", i);
 }
 
+void ask_list(struct block *b)
+{
+	if (!setup.first.cools)
+		return;
+	if (b->reach == PARKING && !holds(PARK_LISTED))
+		b->reach = IN_REACH;
+	b->listing = say(b->up, LIST);
+}
+
+static void hear_list(struct block *b, uint8_t key)
+{
+	b->listing = 0;
+	if (key) {
+		b->reach = IN_REACH;
+		b->key = key;
+	} else if (b->reach != FETCHING || holds(FETCH_AGAIN)) {
+		b->reach = PARKED;
+	}
+}
+
 static void step_told(const struct model *m, unsigned int i)
 {
 	struct model n = *m;
@@ -109,6 +129,12 @@ static void step_told(const struct model *m, unsigned int i)
 		if (b->reach == PARKING)
 			b->reach = IN_REACH;
 		reach_block(&n, "A hears that it is not parked", i);
+	} else if (word == NOT_LISTED) {
+		lose_grant(b);
+		reach_block(&n, "A hears that it has not got it", i);
+	} else if (word < FETCHED) {
+		hear_list(b, word - LISTED);
+		reach_block(&n, "A hears what is in reach", i);
 	} else {
 		/* what comes before the answer to PARK is from before it */
 		if (b->reach != PARKING || !holds(PARK_ORDER)) {
@@ -126,7 +152,7 @@ void step_park_client(const struct model *m, unsigned int i)
 	struct model n = *m;
 
 	if (m->cool && m->link == LINK_ACTIVE && b->grant && b->reach == IN_REACH &&
-	    (idle || !holds(PARK_IDLE)) && say(n.b[i].up, PARK)) {
+	    (idle || !holds(PARK_IDLE)) && (!b->listing || !holds(LIST_FIRST)) && say(n.b[i].up, PARK)) {
 		n.cool = 0;
 		n.b[i].reach = PARKING;
 		reach_block(&n, "A parks it", i);
@@ -137,14 +163,14 @@ void step_park_client(const struct model *m, unsigned int i)
 static uint8_t new_key(const struct model *m, unsigned int i)
 {
 	const struct block *b = &m->b[i];
-	uint32_t used = 1 | 1 << b->key | 1 << b->listed_key;
+	uint32_t used = 1 | 1 << b->key | 1 << b->granted_key;
 	uint8_t key = 1;
 
 	for (unsigned int k = 0; k < NET; k++)
 		used |= 1 << m->net[k].key;
 	for (unsigned int k = 0; k < WORDS; k++)
-		if (b->down[k] > FETCHED)
-			used |= 1 << (b->down[k] - FETCHED);
+		if (b->down[k] >= LISTED)
+			used |= 1 << (b->down[k] & (LISTED - 1));
 	while (used & 1 << key)
 		key++;
 	return key;
@@ -167,6 +193,13 @@ static void step_heard(const struct model *m, unsigned int i)
 			b->fetch = has_grant(b);
 		}
 		reach_block(&n, "the donor hears FETCH", i);
+		return;
+	}
+	if (word == LIST) {
+		uint8_t key = b->slab == GRANTED_A ? b->reg : 0;
+
+		if (tell(&n, i, has_grant(b) ? LISTED + key : NOT_LISTED))
+			reach_block(&n, "the donor hears LIST", i);
 		return;
 	}
 	if (b->slab != GRANTED_A || (m->place != PLACE_FREE &&

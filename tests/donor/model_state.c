@@ -57,7 +57,7 @@ static void tidy(struct model *m)
 		if (b->busy == IDLE)
 			b->version = 0;
 		if (m->handshake != HS_ACCEPT)
-			b->listed_key = 0;
+			b->granted_key = 0;
 		/* what was said to a donor that does not listen any more */
 		if (!(m->qps & 1 << m->control))
 			memset(b->up, 0, sizeof(b->up));
