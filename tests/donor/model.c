@@ -9,18 +9,22 @@
  *		data goes over it too, or (--data) over one of its own. A may be killed
  *	donor	sessions, queue pairs, registrations, slabs; it zeroes, lingers,
  *		revokes; its process may stop, die, and come back
+ *	backing	of the donor, with room for one slab; --cools N: so often the donor
+ *		says COOL, and A may park a slab there. B may do so, too, and it may
+ *		keep for ever the memory that A's slab had
  *	between	requests and answers that arrive late, in any order, or never
  *
  * Failures, in any order and at any time, are bounded by budgets: breaks of a
  * connection (also a deadline that passes for no other reason), losses (of the
- * donor's data or the mirror's), lies of a device (a READ that succeeds and
- * moves nothing), stops of the donor's process.
+ * donor's data or the mirror's, or of what is parked), lies of a device (a READ that succeeds and
+ * moves nothing), stops of the donor's process, slabs that cannot be stored.
  *
  * In each state:
  *	lost	what was written back can be read somewhere, as long as no more was
  *		lost than is promised: one copy with a mirror, none without
  *	stale	what is read is what was written last
  *	leak	a slab is granted with zeros only, and nobody but its owner changes it
+ *	refused	the device refuses A nothing that is A's, in reach or parked
  *	stuck	from everywhere a state can be reached, without luck, in which A
  *		waits for nothing and knows what it has; when A is dead, one in which
  *		the donor has its memory back
@@ -36,7 +40,8 @@
 
 #include "model.h"
 
-#define PARK_OPTIONS "--cools 1 --breaks 1 --stops 0 --revokes 0 "
+/* Parking, and nothing that fails. */
+#define PARK_ALONE "--cools 1 --mirror 0 --breaks 0 --losses 0 --stops 0 --kills 0 --revokes 0 --unstored 0"
 
 /* Each rule, what is found without it, and where it is needed. */
 static const struct {
@@ -81,37 +86,39 @@ static const struct {
 		"a session without a connection ends" },
 	[FENCE_ON_END] = { "replace-ends", "stale", "--mac 0 --data --stops 0 --kills 0 --revokes 0",
 		"the donor destroys what a JOIN replaces before it accepts" },
-	[PARK_IDLE] = { "park-idle", "refused", PARK_OPTIONS "--mirror 0",
+	[PARK_IDLE] = { "park-idle", "refused", PARK_ALONE,
 		"a slab is parked when nothing of the client's is under way there" },
-	[PARK_WAITS] = { "park-waits", "refused", PARK_OPTIONS "--mirror 0",
+	[PARK_WAITS] = { "park-waits", "refused", PARK_ALONE,
 		"what is parked is neither read nor written before FETCHED" },
-	[PARK_ORDER] = { "park-order", "refused", "--cools 2 --breaks 0 --kills 0 --revokes 0 --mirror 0",
+	[PARK_ORDER] = { "park-order", "refused", PARK_ALONE " --cools 2 --unstored 1",
 		"a FETCHED before the answer to PARK is from before the PARK" },
-	[PARK_LISTED] = { "park-listed", "refused", PARK_OPTIONS "--mirror 0",
-		"after RESUME the LIST says what is in reach, and its key" },
-	[LIST_FIRST] = { "list-first", "refused", PARK_OPTIONS "--mirror 0",
+	[PARK_LISTED] = { "park-listed", "refused", PARK_ALONE " --breaks 1",
+		"what became of a PARK without an answer the LIST after RESUME says" },
+	[LIST_FIRST] = { "list-first", "refused", PARK_ALONE " --breaks 1",
 		"nothing is parked while a LIST has no answer" },
-	[FETCH_AGAIN] = { "fetch-again", "stuck", PARK_OPTIONS "--mirror 0",
+	[FETCH_AGAIN] = { "fetch-again", "stuck", PARK_ALONE " --breaks 1",
 		"FETCH is said again after RESUME, of what is parked" },
-	[FETCH_DEADLINE] = { "fetch-deadline", "stuck", PARK_OPTIONS "--mirror 0",
+	[FETCH_DEADLINE] = { "fetch-deadline", "stuck", PARK_ALONE,
 		"who waits for FETCHED waits only so long" },
-	[PARK_DEREGISTERS] = { "park-deregisters", "leak", PARK_OPTIONS "--mirror 0 --data",
+	[PARK_DEREGISTERS] = { "park-deregisters", "leak", PARK_ALONE " --data --breaks 1",
 		"what is parked is deregistered before it is stored" },
-	[STORED_FIRST] = { "stored-first", "stale", PARK_OPTIONS "--mirror 0 --mac 0",
-		"memory is used again when it is on the backing" },
-	[UNSTORED] = { "unstored", "stale", PARK_OPTIONS "--mirror 0 --mac 0",
+	[STORED_FIRST] = { "stored-first", "leak", PARK_ALONE,
+		"memory is used again when what was in it is on the backing" },
+	[UNSTORED] = { "unstored", "stale", PARK_ALONE " --mac 0 --unstored 1",
 		"what cannot be written stays in memory" },
-	[FETCH_NOTED] = { "fetch-noted", "stuck", PARK_OPTIONS "--mirror 0",
+	[UNSTORED_TOLD] = { "unstored-told", "stuck", PARK_ALONE " --unstored 1",
+		"what comes back unasked the client is told" },
+	[FETCH_NOTED] = { "fetch-noted", "stuck", PARK_ALONE,
 		"FETCH counts also while the slab is being stored" },
-	[UNREADABLE] = { "unreadable", "stale", PARK_OPTIONS "--mirror 0 --mac 0",
+	[UNREADABLE] = { "unreadable", "stale", PARK_ALONE " --mac 0 --losses 1",
 		"what cannot be read back is not granted" },
-	[LOST_TOLD] = { "lost-told", "stuck", PARK_OPTIONS "--mirror 0",
+	[LOST_TOLD] = { "lost-told", "stuck", PARK_ALONE " --losses 1",
 		"of what cannot be read back the client is told" },
-	[IO_ENDS] = { "io-ends", "leak", PARK_OPTIONS "--mirror 0",
+	[IO_ENDS] = { "io-ends", "leak", PARK_ALONE " --kills 1",
 		"memory and backing are used again when nothing is under way between them" },
-	[ERASED] = { "erased", "leak", PARK_OPTIONS "--mirror 0",
+	[ERASED] = { "erased", "leak", PARK_ALONE,
 		"a place on the backing is erased before it is used again" },
-	[ENDED_PARKED] = { "ended-parked", "stuck", PARK_OPTIONS "--mirror 0",
+	[ENDED_PARKED] = { "ended-parked", "stuck", PARK_ALONE " --kills 1",
 		"a session's end frees what it has parked, too" },
 };
 
@@ -150,7 +157,7 @@ static bool knows(const struct model *m, unsigned int i)
 	case IN_REACH:
 		return b->reg && b->reg == b->key;
 	case PARKED:
-		return has_grant(b) && b->slab != GRANTED_A;
+		return has_grant(b) && (b->slab != GRANTED_A || m->stopped);
 	default:
 		return has_grant(b) && out_of_reach(m, i);
 	}

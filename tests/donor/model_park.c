@@ -152,7 +152,8 @@ void step_park_client(const struct model *m, unsigned int i)
 	struct model n = *m;
 
 	if (m->cool && m->link == LINK_ACTIVE && b->grant && b->reach == IN_REACH &&
-	    (idle || !holds(PARK_IDLE)) && (!b->listing || !holds(LIST_FIRST)) && say(n.b[i].up, PARK)) {
+	    (idle || !holds(PARK_IDLE)) && (!b->listing || !holds(LIST_FIRST)) &&
+	    say(n.b[i].up, PARK)) {
 		n.cool = 0;
 		n.b[i].reach = PARKING;
 		reach_block(&n, "A parks it", i);
@@ -256,7 +257,7 @@ static void step_store(const struct model *m, unsigned int i)
 	b->slab = GRANTED_A;
 	b->fetch = 0;
 	b->reg = new_key(&n, i);
-	if (tell(&n, i, FETCHED + b->reg))
+	if (!holds(UNSTORED_TOLD) || tell(&n, i, FETCHED + b->reg))
 		chance_block(&n, "the donor cannot store it", i);
 }
 
@@ -266,7 +267,7 @@ static void step_load(const struct model *m, unsigned int i)
 	struct model n = *m;
 	struct block *b = &n.b[i];
 
-	if (b->parked && b->fetch && b->slab == READY && !b->io) {
+	if (b->parked && b->fetch && b->slab == READY) {
 		b->parked = 0;
 		b->slab = LOADING;
 		b->io = LOADING;
@@ -304,8 +305,6 @@ static void step_load(const struct model *m, unsigned int i)
 	end_grant(&n, i);
 	if (heard(m) && holds(LOST_TOLD))
 		n.told = REVOKED;
-	if (n.told == m->told && heard(m) && holds(LOST_TOLD))
-		return;
 	chance_block(&n, "the donor cannot load it", i);
 }
 
