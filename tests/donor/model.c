@@ -9,18 +9,22 @@
  *		data goes over it too, or (--data) over one of its own. A may be killed
  *	donor	sessions, queue pairs, registrations, slabs; it zeroes, lingers,
  *		revokes; its process may stop, die, and come back
+ *	backing	of the donor, with room for one slab; --cools N: so often the donor
+ *		says COOL, and A may park a slab there. B may do so, too, and it may
+ *		keep for ever the memory that A's slab had
  *	between	requests and answers that arrive late, in any order, or never
  *
  * Failures, in any order and at any time, are bounded by budgets: breaks of a
  * connection (also a deadline that passes for no other reason), losses (of the
- * donor's data or the mirror's), lies of a device (a READ that succeeds and
- * moves nothing), stops of the donor's process.
+ * donor's data or the mirror's, or of what is parked), lies of a device (a READ that succeeds and
+ * moves nothing), stops of the donor's process, slabs that cannot be stored.
  *
  * In each state:
  *	lost	what was written back can be read somewhere, as long as no more was
  *		lost than is promised: one copy with a mirror, none without
  *	stale	what is read is what was written last
  *	leak	a slab is granted with zeros only, and nobody but its owner changes it
+ *	refused	the device refuses A nothing that is A's, in reach or parked
  *	stuck	from everywhere a state can be reached, without luck, in which A
  *		waits for nothing and knows what it has; when A is dead, one in which
  *		the donor has its memory back
@@ -35,6 +39,9 @@
 #include <string.h>
 
 #include "model.h"
+
+/* Parking, and nothing that fails. */
+#define PARK_ALONE "--cools 1 --mirror 0 --breaks 0 --losses 0 --stops 0 --kills 0 --revokes 0 --unstored 0"
 
 /* Each rule, what is found without it, and where it is needed. */
 static const struct {
@@ -55,7 +62,7 @@ static const struct {
 		"an operation without an answer ends, and breaks its connection" },
 	[GIVE_UP] = { "give-up", "stuck", "--stops 0 --kills 0 --revokes 0",
 		"a donor that cannot be reached for too long is lost" },
-	[LIST] = { "list", "stuck", "--mirror 0",
+	[LIST_ASKED] = { "list", "stuck", "--mirror 0",
 		"after RESUME the client asks what it still has" },
 	[GIVE_BACK_LAST] = { "give-back-last", "lost", "--stops 0 --kills 0 --breaks 0",
 		"what is given back is in DRAM, or elsewhere with all its copies" },
@@ -79,13 +86,48 @@ static const struct {
 		"a session without a connection ends" },
 	[FENCE_ON_END] = { "replace-ends", "stale", "--mac 0 --data --stops 0 --kills 0 --revokes 0",
 		"the donor destroys what a JOIN replaces before it accepts" },
+	[PARK_IDLE] = { "park-idle", "refused", PARK_ALONE,
+		"a slab is parked when nothing of the client's is under way there" },
+	[PARK_WAITS] = { "park-waits", "refused", PARK_ALONE,
+		"what is parked is neither read nor written before FETCHED" },
+	[PARK_ORDER] = { "park-order", "refused", PARK_ALONE " --cools 2 --unstored 1",
+		"a FETCHED before the answer to PARK is from before the PARK" },
+	[PARK_LISTED] = { "park-listed", "refused", PARK_ALONE " --breaks 1",
+		"what became of a PARK without an answer the LIST after RESUME says" },
+	[LIST_FIRST] = { "list-first", "refused", PARK_ALONE " --breaks 1",
+		"nothing is parked while a LIST has no answer" },
+	[FETCH_AGAIN] = { "fetch-again", "stuck", PARK_ALONE " --breaks 1",
+		"FETCH is said again after RESUME, of what is parked" },
+	[FETCH_DEADLINE] = { "fetch-deadline", "stuck", PARK_ALONE,
+		"who waits for FETCHED waits only so long" },
+	[PARK_DEREGISTERS] = { "park-deregisters", "leak", PARK_ALONE " --data --breaks 1",
+		"what is parked is deregistered before it is stored" },
+	[STORED_FIRST] = { "stored-first", "leak", PARK_ALONE,
+		"memory is used again when what was in it is on the backing" },
+	[UNSTORED] = { "unstored", "stale", PARK_ALONE " --mac 0 --unstored 1",
+		"what cannot be written stays in memory" },
+	[UNSTORED_TOLD] = { "unstored-told", "stuck", PARK_ALONE " --unstored 1",
+		"what comes back unasked the client is told" },
+	[FETCH_NOTED] = { "fetch-noted", "stuck", PARK_ALONE,
+		"FETCH counts also while the slab is being stored" },
+	[UNREADABLE] = { "unreadable", "stale", PARK_ALONE " --mac 0 --losses 1",
+		"what cannot be read back is not granted" },
+	[LOST_TOLD] = { "lost-told", "stuck", PARK_ALONE " --losses 1",
+		"of what cannot be read back the client is told" },
+	[IO_ENDS] = { "io-ends", "leak", PARK_ALONE " --kills 1",
+		"memory and backing are used again when nothing is under way between them" },
+	[ERASED] = { "erased", "leak", PARK_ALONE,
+		"a place on the backing is erased before it is used again" },
+	[ENDED_PARKED] = { "ended-parked", "stuck", PARK_ALONE " --kills 1",
+		"a session's end frees what it has parked, too" },
 };
 
 struct setup setup = {
 	.blocks = 1,
 	.mirrored = true,
 	.checked = true,
-	.first = { .breaks = 2, .losses = 1, .stops = 1, .kills = 1, .revokes = 1 },
+	.first = { .breaks = 2, .losses = 1, .stops = 1, .kills = 1, .revokes = 1,
+		   .unstored = 1 },
 };
 
 static const char *steps(const struct walk_state *s)
@@ -106,6 +148,21 @@ static const char *steps(const struct walk_state *s)
 	return wrong;
 }
 
+/* Does A know where the slab is, or nobody can tell it now? */
+static bool knows(const struct model *m, unsigned int i)
+{
+	const struct block *b = &m->b[i];
+
+	switch (b->reach) {
+	case IN_REACH:
+		return b->reg && b->reg == b->key;
+	case PARKED:
+		return has_grant(b) && (b->slab != GRANTED_A || m->stopped);
+	default:
+		return has_grant(b) && out_of_reach(m, i);
+	}
+}
+
 /* A waits for nothing, and what it believes to have it has. */
 static bool ease(const struct walk_state *s)
 {
@@ -116,13 +173,13 @@ static bool ease(const struct walk_state *s)
 		const struct block *b = &m.b[i];
 
 		if (m.dead) {
-			if (m.alive && !m.stopped && b->slab != READY)
+			if (m.alive && !m.stopped && (b->slab != READY || m.place != PLACE_FREE))
 				return false;
 			continue;
 		}
 		if (b->want || b->busy != IDLE)
 			return false;
-		if (m.link == LINK_ACTIVE && b->grant && !b->reg)
+		if (m.link == LINK_ACTIVE && b->grant && !knows(&m, i))
 			return false;
 	}
 	return m.dead || m.link == LINK_NONE ||
@@ -134,7 +191,9 @@ static void show(const struct walk_state *before, const struct walk_state *after
 {
 	static const char *const links[] = { "none", "opening", "active", "broken", "resuming" };
 	static const char *const sessions[] = { "none", "active", "linger", "ending" };
-	static const char *const slabs[] = { "ready", "A's", "B's", "zeroing", "half" };
+	static const char *const slabs[] = { "ready", "A's", "B's", "zeroing", "half",
+		"storing", "loading" };
+	static const char *const reaches[] = { "", "parking", "parked", "fetching" };
 	struct model m;
 
 	(void)before;
@@ -143,18 +202,25 @@ static void show(const struct walk_state *before, const struct walk_state *after
 	for (unsigned int i = 0; i < setup.blocks; i++) {
 		const struct block *b = &m.b[i];
 
-		printf(" v%u %s d%u m%u |", b->current, b->dram ? "dram" : "    ",
+		printf(" v%u %s d%u m%u", b->current, b->dram ? "dram" : "    ",
 		       b->donor_has, b->mirror_has);
+		if (setup.first.cools)
+			printf(" key %u %-8s", b->key, reaches[b->reach]);
+		printf(" |");
 	}
 	printf(" donor %s", !m.alive ? "dead" : m.stopped ? "stopped" : sessions[m.session]);
 	for (unsigned int i = 0; i < setup.blocks; i++)
-		printf(", %s%s has %u", slabs[m.b[i].slab], m.b[i].reg ? "" : "-", m.b[i].cell);
+		printf(", %s%s has %u%s", slabs[m.b[i].slab], m.b[i].reg ? "" : "-", m.b[i].cell,
+		       m.b[i].parked ? ", parked" : "");
+	if (setup.first.cools)
+		printf(", backing %u", m.there);
 }
 
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: model [--mirror 0|1] [--mac 0|1] [--data] [--blocks 1|2] [--breaks N]\n"
 		"             [--losses N] [--lies N] [--stops N] [--kills N] [--revokes N]\n"
+		"             [--cools N] [--unstored N]\n"
 		"             [--without RULE]\n"
 		"       model --list	rules: name, what is found without it, options for that\n");
 }
@@ -177,6 +243,8 @@ static int parse(int argc, char **argv)
 		{ "lies", required_argument, NULL, 'l' }, { "stops", required_argument, NULL, 's' },
 		{ "kills", required_argument, NULL, 'k' },
 		{ "revokes", required_argument, NULL, 'r' },
+		{ "cools", required_argument, NULL, 'C' },
+		{ "unstored", required_argument, NULL, 'u' },
 		{ "without", required_argument, NULL, 'w' }, { "list", no_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' }, { }
 	};
@@ -215,6 +283,12 @@ static int parse(int argc, char **argv)
 			break;
 		case 'r':
 			setup.first.revokes = n;
+			break;
+		case 'C':
+			setup.first.cools = n;
+			break;
+		case 'u':
+			setup.first.unstored = n;
 			break;
 		case 'w':
 			for (unsigned int i = 1; i < RULES; i++)

@@ -44,6 +44,7 @@ told()	# OPTION...
 }
 
 echo "TAP version 14"
+parked=(--cools 1 --mirror 0 --breaks 1 --stops 0)
 list=$("$model" --list) || { echo "Bail out! $model does not run"; exit 1; }
 nothing mirror --kills 0
 nothing mirror-killed --breaks 1 --stops 0
@@ -53,6 +54,18 @@ nothing lying-device --lies 1 --breaks 1 --kills 0 --revokes 0
 nothing no-macs --mac 0 --breaks 1
 nothing data-connection --data --mac 0 --breaks 1 --stops 0 --kills 0
 nothing two-blocks --blocks 2 --mac 0 --breaks 1 --stops 0 --kills 0 --revokes 0
+nothing parked "${parked[@]}" --revokes 0
+nothing parked-mirror --cools 1 --mac 0 --breaks 1 --stops 0 --kills 0 --revokes 0 --unstored 0
+nothing parked-stopped "${parked[@]}" --kills 0 --revokes 0 --stops 1 --losses 0
+nothing parked-twice "${parked[@]}" --kills 0 --revokes 0 --cools 2 --losses 0
+nothing parked-twice-killed "${parked[@]}" --revokes 0 --cools 2 --breaks 0
+nothing parked-twice-stopped "${parked[@]}" --kills 0 --revokes 0 --cools 2 --stops 1 --breaks 0 \
+	--losses 0
+nothing parked-data-connection "${parked[@]}" --kills 0 --revokes 0 --data --mac 0 --losses 0
+nothing parked-revoked "${parked[@]}" --kills 0 --breaks 0
+nothing parked-revoked-break "${parked[@]}" --kills 0 --losses 0
+nothing parked-two-blocks "${parked[@]}" --kills 0 --revokes 0 --blocks 2 --cools 2 --breaks 0 \
+	--losses 0 --unstored 0
 
 while IFS=$'\t' read -r rule what options _; do
 	read -ra options <<<"$options"
@@ -65,6 +78,8 @@ ok "tells the way" $?
 # what it says of others is worth what its own memory is
 finds none 0 "$model.san" --stops 0 --kills 0 --revokes 0 --breaks 1
 ok "sanitized" $?
+finds none 0 "$model.san" "${parked[@]}" --kills 0 --revokes 0 --losses 0
+ok "sanitized, parked" $?
 finds leak 3 "$model.san" --breaks 0 --without zeroing
 ok "sanitized, found" $?
 "$model.san" --without nothing >/dev/null 2>&1
@@ -72,5 +87,5 @@ ok "sanitized, found" $?
 ok "refuses what is no rule" $?
 
 echo "1..$nr"
-[ "$nr" -ge 30 ] || failed=1
+[ "$nr" -ge 59 ] || failed=1
 exit "$failed"

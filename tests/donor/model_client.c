@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The client A: its guest, its blocks, its connections. */
+#include <string.h>
+
 #include "model.h"
 
 static bool post(struct model *m, uint8_t kind, unsigned int block, uint8_t value)
 {
 	uint8_t qp = data_path(m);
 
+	if (m->b[block].reach != IN_REACH && holds(PARK_WAITS))
+		return false;
 	for (unsigned int i = 0; qp && i < NET; i++) {
 		if (m->net[i].kind == OP_NONE) {
-			m->net[i] = (struct op){ kind, qp, block, value };
+			m->net[i] = (struct op){ kind, qp, block, value, m->b[block].key };
 			return true;
 		}
 	}
@@ -41,13 +45,25 @@ static void break_link(struct model *m)
 	m->link = m->link == LINK_OPENING ? LINK_NONE : LINK_BROKEN;
 	m->handshake = HS_NONE;
 	m->told = NOTHING;
+	m->cool = 0;
 	fail_data(m);
 	m->data = DATA_NONE;
 	for (unsigned int i = 0; i < setup.blocks; i++) {
 		/* words that are lost with the connection */
+		memset(m->b[i].down, 0, sizeof(m->b[i].down));
+		m->b[i].listing = 0;
 		if (m->b[i].asked == REVOKE_SENT)
 			m->b[i].asked = ANSWERED;
 	}
+}
+
+void lose_grant(struct block *b)
+{
+	b->grant = 0;
+	b->donor_has = 0;
+	b->reach = IN_REACH;
+	b->key = 0;
+	b->listing = 0;
 }
 
 /* The donor has not got our data any more. */
@@ -58,18 +74,14 @@ static void lose_donor(struct model *m)
 	m->link = LINK_NONE;
 	m->generation = 0;
 	for (unsigned int i = 0; i < setup.blocks; i++) {
-		m->b[i].grant = 0;
-		if (holds(FORGET))
-			m->b[i].donor_has = 0;
+		uint8_t had = m->b[i].donor_has;
+
+		lose_grant(&m->b[i]);
+		if (!holds(FORGET))
+			m->b[i].donor_has = had;
 		if (m->b[i].asked == GIVE_BACK_SENT)
 			m->b[i].asked = ANSWERED;
 	}
-}
-
-static void lose_grant(struct block *b)
-{
-	b->grant = 0;
-	b->donor_has = 0;
 }
 
 /* Does A believe that it can read the block from the donor, now or later? */
@@ -135,11 +147,15 @@ static void step_guest(const struct model *m, unsigned int i)
 		n.b[i].dram = 1;
 		n.b[i].want = 0;
 		reach_block(&n, "A reads from the mirror", i);
-	} else if (!data_path(m)) {
+	} else if (!data_path(m) || (out_of_reach(m, i) && holds(FETCH_DEADLINE))) {
 		/* an answer too: the guest tries again, or dies of it */
 		n.b[i].want = 0;
+		if (b->reach == FETCHING)
+			n.b[i].reach = PARKED;
 		reach_block(&n, "the guest gets an error", i);
 	}
+	if (on_donor(m, b))
+		want_fetched(m, i);
 }
 
 static void step_evict(const struct model *m, unsigned int i)
@@ -167,6 +183,8 @@ static void step_evict(const struct model *m, unsigned int i)
 		n.b[i].mirror_has = 0;
 		reach_block(&n, "A writes to the mirror", i);
 	}
+	if (b->donor_has != b->current)
+		want_fetched(m, i);
 	n = *m;
 	if (b->donor_has != b->current && b->grant && post(&n, OP_WRITE, i, b->current)) {
 		n.b[i].busy = TO_DONOR;
@@ -283,7 +301,8 @@ static void step_link(const struct model *m)
 	if (m->told == REVOKED) {
 		n.told = NOTHING;
 		for (unsigned int i = 0; i < setup.blocks; i++)
-			if (n.b[i].grant && !m->b[i].reg && n.b[i].asked != GIVE_BACK_SENT)
+			if (n.b[i].grant && !has_grant(&m->b[i]) &&
+			    n.b[i].asked != GIVE_BACK_SENT)
 				lose_grant(&n.b[i]);
 		reach(&n, "A hears that memory was taken");
 	} else if (m->told == GOODBYE) {
@@ -346,12 +365,19 @@ static void accepted(const struct model *m)
 			if (holds(FORGET))
 				b->donor_has = 0;
 			b->grant = granted;
-		} else if (!granted && holds(LIST)) {
+			b->key = b->granted_key;
+		} else if (!granted && holds(LIST_ASKED)) {
 			lose_grant(b);	/* it was taken while A was away */
+		} else if (granted) {
+			ask_list(b);
 		}
 		if (b->asked == GIVE_BACK_SENT && granted) {
 			/* the donor did not hear of it, and A holds it again */
-			b->grant = holds(LIST);
+			b->grant = holds(LIST_ASKED);
+			b->key = b->grant ? b->granted_key : 0;
+			b->reach = b->grant && !b->key ? PARKED : IN_REACH;
+			b->listing = 0;
+			memset(b->up, 0, sizeof(b->up));
 			b->asked = ANSWERED;
 		}
 	}
@@ -386,8 +412,11 @@ static void step_give_back(const struct model *m, unsigned int i)
 	lose_grant(&n.b[i]);
 	reach_block(&n, "A gives it back", i);
 	/* and, being hostile, writes on */
-	if (post(&n, OP_WRITE, i, EVIL))
+	n.b[i].key = b->key;
+	if (post(&n, OP_WRITE, i, EVIL)) {
+		n.b[i].key = 0;
 		reach_block(&n, "A gives it back and writes once more", i);
+	}
 }
 
 static void step_killed(const struct model *m)
@@ -415,6 +444,7 @@ void step_client(const struct model *m)
 		step_guest(m, i);
 		step_evict(m, i);
 		step_give_back(m, i);
+		step_park_client(m, i);
 	}
 	step_link(m);
 	step_data(m);

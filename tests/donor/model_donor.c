@@ -20,7 +20,7 @@ static uint8_t grants(const struct model *m)
 	uint8_t mask = 0;
 
 	for (unsigned int i = 0; i < setup.blocks; i++)
-		if (m->b[i].slab == GRANTED_A && m->b[i].reg)
+		if (m->b[i].slab == GRANTED_A ? m->b[i].reg : has_grant(&m->b[i]))
 			mask |= 1 << i;
 	return mask;
 }
@@ -77,6 +77,9 @@ static void step_connect(const struct model *m)
 		n.control = n.hs_qp;
 		n.hs_generation = m->donor_generation;
 		n.hs_grants = grants(&n);
+		forget_words(&n);
+		for (unsigned int i = 0; i < setup.blocks; i++)
+			n.b[i].granted_key = n.b[i].slab == GRANTED_A ? n.b[i].reg : 0;
 		reach(&n, m->handshake == HS_OPEN ? "the donor opens" : "the donor resumes");
 	}
 	if (m->handshake == HS_RESUME && (!kept || m->generation != m->donor_generation)) {
@@ -98,7 +101,10 @@ void step_arrives(const struct model *m, unsigned int k)
 	struct model n = *m;
 	struct block *nb = &n.b[op->block];
 
-	if (!b->reg) {
+	if (!b->reg || b->reg != op->key) {
+		/* A has said itself that nothing would come */
+		if (has_grant(b) && op->qp == data_path(m) && op->value != EVIL)
+			wrong = "refused";
 		n.net[k].kind = REFUSED;
 		n.qps &= ~(1 << op->qp);
 		reach_block(&n, "the donor's device refuses an access", op->block);
@@ -131,15 +137,9 @@ static void end_session(struct model *m)
 	m->qps = 0;
 	m->control = 0;
 	m->session = NO_SESSION;
-	for (unsigned int i = 0; i < setup.blocks; i++) {
-		struct block *b = &m->b[i];
-
-		if (b->slab != GRANTED_A)
-			continue;
-		if (holds(DEREGISTER_FIRST))
-			b->reg = 0;
-		b->slab = HIDDEN;
-	}
+	for (unsigned int i = 0; i < setup.blocks; i++)
+		if (has_grant(&m->b[i]))
+			end_grant(m, i);
 }
 
 static void step_session(const struct model *m)
@@ -180,7 +180,7 @@ static void step_slab(const struct model *m, unsigned int i)
 	const struct block *b = &m->b[i];
 	struct model n = *m;
 
-	if (b->slab == HIDDEN) {
+	if (b->slab == HIDDEN && (!b->io || !holds(IO_ENDS) || !holds(STORED_FIRST))) {
 		n.b[i].cell = holds(ZEROING) ? ZERO : b->cell;
 		n.b[i].slab = b->reg ? HALF : READY;
 		reach_block(&n, "the donor zeroes", i);
@@ -193,16 +193,14 @@ static void step_slab(const struct model *m, unsigned int i)
 	}
 	n = *m;
 	if (b->asked == GIVE_BACK_SENT && m->session == SESSION && m->qp == m->control &&
-	    b->slab == GRANTED_A) {
+	    has_grant(b) && b->up[0] == NO_WORD) {
 		n.b[i].asked = ANSWERED;
-		n.b[i].slab = HIDDEN;
-		if (holds(DEREGISTER_FIRST))
-			n.b[i].reg = 0;
+		end_grant(&n, i);
 		reach_block(&n, "the donor takes it back", i);
 	}
 	n = *m;
 	if (m->session == SESSION && b->asked == KEEP && m->revokes && m->link == LINK_ACTIVE &&
-	    b->grant && b->slab == GRANTED_A && m->qp == m->control) {
+	    b->grant && has_grant(b) && m->qp == m->control) {
 		n.revokes--;
 		n.b[i].asked = REVOKE_SENT;
 		chance_block(&n, "the donor revokes", i);
@@ -210,13 +208,11 @@ static void step_slab(const struct model *m, unsigned int i)
 	n = *m;
 	/* grace is over: taken by force, whether A is there or not */
 	if ((m->session == LINGER || (m->session == SESSION && m->told == NOTHING)) &&
-	    b->slab == GRANTED_A && b->asked != KEEP && b->asked != GIVE_BACK_SENT &&
+	    has_grant(b) && b->asked != KEEP && b->asked != GIVE_BACK_SENT &&
 	    (!b->grant || m->losses)) {
 		n.losses -= b->grant && m->losses;
-		n.b[i].slab = HIDDEN;
 		n.b[i].asked = ANSWERED;
-		if (holds(DEREGISTER_FIRST))
-			n.b[i].reg = 0;
+		end_grant(&n, i);
 		if (m->session == SESSION &&
 		    (m->qp == m->control || (m->handshake == HS_ACCEPT && m->hs_qp == m->control)))
 			n.told = REVOKED;
@@ -234,7 +230,11 @@ static void step_slab(const struct model *m, unsigned int i)
 	n = *m;
 	if (b->slab == GRANTED_B) {
 		n.b[i].slab = HIDDEN;
-		reach_block(&n, "B leaves", i);
+		/* not to please somebody who has parked */
+		if (b->parked)
+			chance_block(&n, "B leaves", i);
+		else
+			reach_block(&n, "B leaves", i);
 	}
 }
 
@@ -255,7 +255,13 @@ void step_failures(const struct model *m)
 			n.b[i].slab = READY;
 			n.b[i].reg = 0;
 			n.b[i].cell = ZERO;
+			n.b[i].io = 0;
+			n.b[i].parked = 0;
+			n.b[i].fetch = 0;
 		}
+		n.place = PLACE_FREE;
+		n.there = ZERO;
+		n.stored = ZERO;
 		chance(&n, "the donor dies");
 	}
 	n = *m;
@@ -299,6 +305,9 @@ void step_process(const struct model *m)
 		return;
 	step_connect(m);
 	step_session(m);
-	for (unsigned int i = 0; i < setup.blocks; i++)
+	step_backing(m);
+	for (unsigned int i = 0; i < setup.blocks; i++) {
 		step_slab(m, i);
+		step_park_donor(m, i);
+	}
 }

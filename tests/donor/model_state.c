@@ -51,9 +51,17 @@ static void tidy(struct model *m)
 		m->qp = 0;
 	if (m->link != LINK_ACTIVE || m->data == DATA_NONE)
 		m->data_qp = 0;
-	for (unsigned int i = 0; i < setup.blocks; i++)
-		if (m->b[i].busy == IDLE)
-			m->b[i].version = 0;
+	for (unsigned int i = 0; i < setup.blocks; i++) {
+		struct block *b = &m->b[i];
+
+		if (b->busy == IDLE)
+			b->version = 0;
+		if (m->handshake != HS_ACCEPT)
+			b->granted_key = 0;
+		/* what was said to a donor that does not listen any more */
+		if (!(m->qps & 1 << m->control))
+			memset(b->up, 0, sizeof(b->up));
+	}
 }
 
 static void reach_flags(const struct model *m, const char *text, uint8_t block, unsigned int flags)

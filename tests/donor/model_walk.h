@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WALK_BYTES	72
+#define WALK_BYTES	104
 #define WALK_NO_BLOCK	0xff
 
 /* A step that nobody may rely on: a failure, or that something comes back. */
