@@ -111,7 +111,8 @@ void emp_rdma_fetched(struct emp_rdma *rd, const struct annex_donor_grants *m)
 		if (!g)
 			continue;
 		spin_lock_irqsave(&rd->lock, flags);
-		if (g->place != EMP_PLACE_REACH) {
+		/* before the answer to PARK it is from before the PARK; it can be had again */
+		if (g->place == EMP_PLACE_PARKED || g->place == EMP_PLACE_FETCHING) {
 			emp_rdma_in_reach(g, &m->grant[i]);
 			rd->tier->fetched++;
 		}
@@ -179,7 +180,7 @@ static int emp_rdma_parked(struct emp_rdma *rd, const union emp_rdma_ids *out, u
 
 		g = at ? &rd->grant[xa_to_value(at)] : NULL;
 		if (!g || g->place != EMP_PLACE_PARKING)
-			continue;	/* it is in reach again already */
+			continue;	/* not one of ours that was asked about */
 		g->place = EMP_PLACE_PARKED;
 		parked++;
 	}

@@ -15,8 +15,8 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktra
 nr=0 failed=0
 
 echo "TAP version 14"
-echo "1..4"
-for test in basic refuse zero life; do
+echo "1..5"
+for test in basic refuse zero life park; do
 	nr=$((nr + 1))
 	if tests/donor/"$test".sh >/tmp/out 2>&1; then
 		echo "ok $nr $test"

@@ -80,7 +80,7 @@ reads_back()	# TAG
 no_errors()
 {
 	local c
-	for c in csum_error read_error write_error; do
+	for c in csum_error read_error wb_error; do
 		(($(counter f0 "$c") == 0)) || fail "$c $(counter f0 "$c"); $(tier_note)"
 	done
 }
@@ -149,7 +149,7 @@ larger()	# KEYS MB DRAM_MB
 too_large()
 {
 	parking_donor 16
-	says 'not enough\|no space\|No space\|has not' donor_region f0 128 16 "$small"
+	says 'do not hold' donor_region f0 128 16 "$small"
 	[ ! -e /dev/emp/f0 ] || fail "there is a region"
 	wait_until 10 granted 0 || fail "the donor still holds something"
 }

@@ -55,6 +55,9 @@ static void fuzz_session(const uint8_t *data, size_t size)
 		len = len < size ? len : size;
 		if (!sim_alive(&sim, s))
 			break;
+		sim.hold = size % 3 == 0;
+		sim.fail_store = size % 7 == 0;
+		sim.fail_load = size % 5 == 0;
 		msg = copy(data, len);
 		donor_core_message(&sim.core, s, msg, len, sim.now);
 		free(msg);
@@ -63,7 +66,7 @@ static void fuzz_session(const uint8_t *data, size_t size)
 		if (sim_alive(&sim, s))
 			while (sim_hear(&sim, s, &l))
 				;
-		sim.now += 100;
+		sim.now += 500;
 		donor_core_tick(&sim.core, sim.now);
 		data += len;
 		size -= len;
@@ -104,12 +107,14 @@ static void fuzz_client(const uint8_t *data, size_t size)
 	l.state = DONOR_LINK_ACTIVE;
 	l.slab_bytes = SIM_SLAB;
 	type = donor_link_message(&l, exact, size, 1);
-	if (type == ANNEX_DONOR_GRANTS) {
+	if (type == ANNEX_DONOR_GRANTS || type == ANNEX_DONOR_FETCHED) {
 		const struct annex_donor_grants *g = exact;
 
 		MUST(size == sizeof(*g) + annex_le32(g->count) * sizeof(g->grant[0]));
 		for (uint32_t i = 0; i < annex_le32(g->count); i++)
-			MUST(annex_le64(g->grant[i].bytes) == SIM_SLAB);
+			MUST(annex_le64(g->grant[i].bytes) == SIM_SLAB &&
+			     (!g->grant[i].flags || (type == ANNEX_DONOR_GRANTS &&
+						     !g->grant[i].addr && !g->grant[i].rkey)));
 	}
 	free(exact);
 }
@@ -184,6 +189,7 @@ static size_t message(uint8_t *out)
 	static const uint8_t types[] = {
 		ANNEX_DONOR_PROOF, ANNEX_DONOR_REQUEST, ANNEX_DONOR_REQUEST, ANNEX_DONOR_GIVE_BACK,
 		ANNEX_DONOR_PING, ANNEX_DONOR_FENCE, ANNEX_DONOR_STATS, ANNEX_DONOR_PONG,
+		ANNEX_DONOR_PARK, ANNEX_DONOR_PARK, ANNEX_DONOR_FETCH, ANNEX_DONOR_FETCH,
 		ANNEX_DONOR_LIST, ANNEX_DONOR_BYE,
 	};
 	unsigned int type = types[below(sizeof(types) - !!below(8))];
@@ -237,7 +243,8 @@ static size_t seed_client(uint8_t *out)
 	static const uint8_t types[] = {
 		ANNEX_DONOR_WELCOME, ANNEX_DONOR_GRANTS, ANNEX_DONOR_GRANTS, ANNEX_DONOR_TAKEN,
 		ANNEX_DONOR_PONG, ANNEX_DONOR_FENCED, ANNEX_DONOR_NUMBERS, ANNEX_DONOR_REVOKE,
-		ANNEX_DONOR_REVOKED, ANNEX_DONOR_GOODBYE,
+		ANNEX_DONOR_REVOKED, ANNEX_DONOR_GOODBYE, ANNEX_DONOR_PARKED,
+		ANNEX_DONOR_FETCHED, ANNEX_DONOR_FETCHED, ANNEX_DONOR_COOL,
 	};
 	unsigned int type = types[below(sizeof(types))];
 	const struct annex_donor_shape *shape = annex_donor_shape(type, ANNEX_DONOR_DONOR);
@@ -250,14 +257,19 @@ static size_t seed_client(uint8_t *out)
 	memcpy(out, &head, sizeof(head));
 	if (count)
 		out[16] = count;
-	for (uint32_t i = 0; i < count && type == ANNEX_DONOR_GRANTS; i++) {
-		const struct annex_donor_grant g = { .id = htole64(5 + i), .addr = htole64(i << 22),
-						     .bytes = htole64(SIM_SLAB) };
+	for (uint32_t i = 0; i < count && shape->element == sizeof(struct annex_donor_grant); i++) {
+		bool parked = type == ANNEX_DONOR_GRANTS && below(3) == 0;
+		const struct annex_donor_grant g = {
+			.id = htole64(5 + i), .addr = htole64(parked ? 0 : i << 22),
+			.bytes = htole64(SIM_SLAB), .flags = htole32(parked),
+		};
 
 		memcpy(out + shape->size + i * sizeof(g), &g, sizeof(g));
 	}
-	if (size > 20)
-		out[20] = 1;
+	if (type == ANNEX_DONOR_COOL || type == ANNEX_DONOR_FENCED)
+		out[16] = 1;
+	else if (size > 20 && shape->element != sizeof(struct annex_donor_grant))
+		out[20] = type != ANNEX_DONOR_PARKED && type != ANNEX_DONOR_TAKEN;
 	return size;
 }
 
@@ -265,12 +277,13 @@ static size_t seed_text(uint8_t *out, bool conf)
 {
 	static const char *const confs[] = {
 		"memory = 8G\nslab = 64M\nlisten = ::1\nlisten = host\n", "linger=5s # x\nlock = no\n",
+		"backing = /x\nbacking-size = 1T\nkeep-free = 1G\n",
 		"port = 19675\nkey-file = /etc/x\nverbose = yes\nclient-timeout = 2m\n",
 	};
 	static const char *const files[] = {
 		KEY "b 0102030405060708090a0b0c0d0e0f10 quota=4M\n", "# x\n\n" KEY, KEY KEY,
 	};
-	const char *text = conf ? confs[below(3)] : files[below(3)];
+	const char *text = conf ? confs[below(4)] : files[below(3)];
 
 	strcpy((char *)out, text);
 	return strlen(text);

@@ -18,6 +18,7 @@ union message {
 	struct annex_donor_list list;
 	struct annex_donor_grants grants;
 	struct annex_donor_revoke revoke;
+	struct annex_donor_cool cool;
 	uint64_t words[ANNEX_DONOR_MSG_MAX / 8 + 1];
 	uint8_t bytes[ANNEX_DONOR_MSG_MAX + 8];
 };
@@ -36,6 +37,8 @@ static const struct {
 	{ ANNEX_DONOR_STATS, 1, 16, 0, false, false },
 	{ ANNEX_DONOR_BYE, 1, 16, 0, false, false },
 	{ ANNEX_DONOR_LIST, 1, 24, 0, false, false },
+	{ ANNEX_DONOR_PARK, 1, 24, 64, true, false },
+	{ ANNEX_DONOR_FETCH, 1, 24, 64, true, false },
 	{ ANNEX_DONOR_WELCOME, 2, 56, 0, false, false },
 	{ ANNEX_DONOR_GRANTS, 2, 24, 64, true, true },
 	{ ANNEX_DONOR_TAKEN, 2, 24, 64, true, true },
@@ -44,28 +47,37 @@ static const struct {
 	{ ANNEX_DONOR_REVOKE, 2, 32, 64, true, false },
 	{ ANNEX_DONOR_REVOKED, 2, 32, 64, true, false },
 	{ ANNEX_DONOR_GOODBYE, 2, 16, 0, false, true },
+	{ ANNEX_DONOR_PARKED, 2, 24, 64, true, true },
+	{ ANNEX_DONOR_FETCHED, 2, 24, 64, true, false },
+	{ ANNEX_DONOR_COOL, 2, 24, 0, false, false },
 };
 
 #define NR_TYPES (sizeof(types) / sizeof(types[0]))
+
+static bool has_grants(unsigned int type)
+{
+	return type == ANNEX_DONOR_GRANTS || type == ANNEX_DONOR_FETCHED;
+}
 
 /* A good one; returns its size. */
 static size_t make(union message *m, unsigned int i, uint32_t count)
 {
 	unsigned int type = types[i].type;
-	size_t element = type == ANNEX_DONOR_GRANTS ? sizeof(struct annex_donor_grant) : 8;
+	size_t element = has_grants(type) ? sizeof(struct annex_donor_grant) : 8;
 	size_t size = types[i].size + (types[i].list ? count * element : 0);
 
 	memset(m, 0, sizeof(*m));
 	annex_donor_head(&m->head, type, size, htole32(3), 0);
 	if (types[i].list)
 		m->list.count = htole32(count);
-	if (type == ANNEX_DONOR_REQUEST || type == ANNEX_DONOR_FENCE || type == ANNEX_DONOR_FENCED)
+	if (type == ANNEX_DONOR_REQUEST || type == ANNEX_DONOR_FENCE ||
+	    type == ANNEX_DONOR_FENCED || type == ANNEX_DONOR_COOL)
 		m->list.count = htole32(1);	/* slabs, qpn: the same place */
 	if (type == ANNEX_DONOR_WELCOME)
 		((struct annex_donor_state *)m)->generation = 1;
 	if (type == ANNEX_DONOR_REVOKE || type == ANNEX_DONOR_REVOKED)
 		m->revoke.cause = htole32(ANNEX_DONOR_C_SHRINK);
-	for (uint32_t g = 0; g < count && type == ANNEX_DONOR_GRANTS; g++)
+	for (uint32_t g = 0; g < count && has_grants(type); g++)
 		m->grants.grant[g] = (struct annex_donor_grant){ htole64(1 + g), 0, htole64(4096),
 								 0, 0 };
 	return size;
@@ -129,7 +141,8 @@ static void lists(void)
 
 	for (unsigned int i = 0; i < NR_TYPES; i++) {
 		bool none = types[i].type == ANNEX_DONOR_GRANTS ||
-			    types[i].type == ANNEX_DONOR_TAKEN;
+			    types[i].type == ANNEX_DONOR_TAKEN ||
+			    types[i].type == ANNEX_DONOR_PARKED;
 		size_t size;
 
 		if (!types[i].list)
@@ -188,9 +201,42 @@ static void bodies(void)
 	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].addr = htole64(UINT64_MAX - 100));
 	BAD(ANNEX_DONOR_GRANTS, m.head.status = htole32(ANNEX_DONOR_FULL));
 	BAD(ANNEX_DONOR_REVOKE, m.revoke.cause = 0);
-	BAD(ANNEX_DONOR_REVOKE, m.revoke.cause = htole32(4));
+	BAD(ANNEX_DONOR_REVOKE, m.revoke.cause = htole32(5));
+	BAD(ANNEX_DONOR_REVOKED, m.revoke.cause = htole32(5));
+	BAD(ANNEX_DONOR_REVOKE, m.revoke.cause = htole32(ANNEX_DONOR_C_LOST));
 	BAD(ANNEX_DONOR_REVOKE, m.revoke.pad = 1);
 	BAD(ANNEX_DONOR_REVOKED, m.revoke.grace_ms = 1);
+	BAD(ANNEX_DONOR_PARK, m.list.pad = 1);
+	BAD(ANNEX_DONOR_PARKED, m.list.pad = 1);
+	BAD(ANNEX_DONOR_FETCH, m.list.pad = 1);
+	BAD(ANNEX_DONOR_COOL, m.cool.slabs = 0);
+	BAD(ANNEX_DONOR_COOL, m.cool.pad = 1);
+	BAD(ANNEX_DONOR_FETCHED, m.grants.pad = 1);
+	BAD(ANNEX_DONOR_FETCHED, m.grants.grant[0].id = 0);
+	BAD(ANNEX_DONOR_FETCHED, m.grants.grant[0].bytes = 0);
+	/* what is parked is not fetched, and has no place */
+	BAD(ANNEX_DONOR_FETCHED, m.grants.grant[0].flags = htole32(ANNEX_DONOR_G_PARKED));
+	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].flags = htole32(ANNEX_DONOR_G_PARKED);
+	    m.grants.grant[0].addr = htole64(4096));
+	BAD(ANNEX_DONOR_GRANTS, m.grants.grant[0].flags = htole32(ANNEX_DONOR_G_PARKED);
+	    m.grants.grant[0].rkey = htole32(1));
+}
+
+static void parking(void)
+{
+	union message m;
+	size_t size;
+
+	size = make(&m, index_of(ANNEX_DONOR_GRANTS), 1);
+	m.grants.grant[0].flags = htole32(ANNEX_DONOR_G_PARKED);
+	expect(true, &m, size, ANNEX_DONOR_DONOR, "a list with a parked slab");
+	size = make(&m, index_of(ANNEX_DONOR_REVOKED), 1);
+	m.revoke.cause = htole32(ANNEX_DONOR_C_LOST);
+	expect(true, &m, size, ANNEX_DONOR_DONOR, "a slab that is lost");
+	/* some could be parked, others not */
+	size = make(&m, index_of(ANNEX_DONOR_PARKED), 1);
+	m.head.status = htole32(ANNEX_DONOR_FULL);
+	expect(true, &m, size, ANNEX_DONOR_DONOR, "a part that was parked");
 }
 
 /* PONG is the only type with two forms. */
@@ -272,10 +318,11 @@ static void run(const char *name, void (*test)(void))
 
 int main(void)
 {
-	printf("KTAP version 1\n1..5\n");
+	printf("KTAP version 1\n1..6\n");
 	run("heads: sizes, sides, flags, statuses, types", heads);
 	run("lists: none, as many as fit, more", lists);
 	run("bodies: padding and ranges", bodies);
+	run("parking", parking);
 	run("pongs", pongs);
 	run("accepts", accepts);
 	return failures ? 1 : 0;

@@ -133,7 +133,57 @@ static const struct {
 	{ "heartbeat = 1h", "line 1: heartbeat" },
 	{ "device = 0123456789012345678901234567890123456789012345678901234567890123456",
 	  "line 1: device: longer than 63 characters" },
+	{ "backing = /x\nbacking-size = 1T\nbacking-force = no\nkeep-free = 1G", NULL },
+	{ "backing-size = 0", "line 1: backing-size: '0' is no number from 2097152" },
+	{ "backing-force = /dev/x", "line 1: backing-force: '/dev/x' is neither yes nor no" },
+	{ "keepfree = 1G", "line 1: unknown setting 'keepfree'; did you mean 'keep-free'?" },
 };
+
+/* Settings of the backing that do not fit each other. */
+static void backing(void)
+{
+	static const struct {
+		uint64_t size, keep;
+		bool path, force;
+		const char *error;
+	} tests[] = {
+		{ 0, 0, true, false, NULL },
+		{ 64ull << 20, 1ull << 30, true, true, NULL },
+		{ 64ull << 20, 0, false, false, "backing-size: without backing" },
+		{ 0, 0, false, true, "backing-force: without backing" },
+		{ 0, 64ull << 20, false, false, "keep-free: without backing" },
+		{ 2ull << 20, 0, true, false, "backing-size: less than one slab of 64 MiB" },
+		{ 0, 3ull << 30, true, false, "keep-free: more than half of memory" },
+	};
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		struct donor_conf conf, other;
+		struct ax_msg msg = { "" };
+		const char *key;
+
+		donor_conf_defaults(&conf);
+		conf.noauth = true;
+		conf.memory = 4ull << 30;
+		conf.backing_size = tests[i].size;
+		conf.keep_free = tests[i].keep;
+		conf.backing_force = tests[i].force;
+		strcpy(conf.backing, tests[i].path ? "/x" : "");
+		other = conf;
+		if (!donor_conf_check(&conf, &msg) == !!tests[i].error ||
+		    (tests[i].error && strcmp(msg.text, tests[i].error))) {
+			printf("# %zu: '%s'\n", i, msg.text);
+			ok = false;
+		}
+		conf = other;
+		other.keep_free++;
+		ok &= !donor_conf_needs_restart(&conf, &other);
+		strcat(other.backing, "y");
+		key = donor_conf_needs_restart(&conf, &other);
+		ok &= key && !strcmp(key, "backing");
+	}
+	result(ok, "settings of the backing");
+}
 
 static void conf_file(void)
 {
@@ -178,9 +228,10 @@ static void conf_file(void)
 
 int main(void)
 {
-	printf("KTAP version 1\n1..11\n");
+	printf("KTAP version 1\n1..12\n");
 	key_file();
 	key_on_disk();
 	conf_file();
+	backing();
 	return failures ? 1 : 0;
 }

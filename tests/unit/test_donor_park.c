@@ -416,6 +416,7 @@ static void resume(void)
 	tick(100);
 	CHECK(s->state == DONOR_LINGER && s->parked == 2 && sim_alive(&sim, s));
 	CHECK(!sim_connect(&sim, &a, ANNEX_DONOR_RESUME, 0, &got) && got == s);
+	tick(0);
 	CHECK(sim_hear(&sim, s, &a) && !hear(s, ANNEX_DONOR_FETCHED));
 	CHECK(listed(s, &parked) == 4 && parked == 2);
 	sim_fetch(&sim, s, id, 3);
@@ -531,7 +532,7 @@ static void shrink(void)
 	CHECK(!sim.core.counters.revokes_asked && donor_table_size(&sim.core.table) == 8);
 	m = hear(s, ANNEX_DONOR_COOL);
 	CHECK(m && annex_le32(m->slabs) == 4);
-	CHECK(sim_park(&sim, s, id, 4) == 4);
+	CHECK(sim_park(&sim, s, id + 4, 4) == 4);
 	tick(1000);
 	CHECK(donor_table_size(&sim.core.table) == 5 && NR(READY) == 1 && sim.released == 3);
 	/* the backing is full: what more must go is revoked */
@@ -541,13 +542,13 @@ static void shrink(void)
 	CHECK(r && annex_le32(r->count) == 2 && annex_le32(r->cause) == ANNEX_DONOR_C_SHRINK);
 	/* of what has memory: to give back what is parked would not help */
 	for (uint32_t i = 0; r && i < 2; i++)
-		CHECK(annex_le64(r->id[i]) == id[7 - i]);
-	CHECK(sim_give(&sim, s, id + 6, 2) == 2);
+		CHECK(annex_le64(r->id[i]) == id[3 - i]);
+	CHECK(sim_give(&sim, s, id + 2, 2) == 2);
 	CHECK(donor_table_size(&sim.core.table) == 2 && s->held == 6 && s->parked == 4);
 	/* and back */
 	donor_core_set_memory(&sim.core, 8 * SIM_SLAB, sim.now);
 	sim_work(&sim);
-	sim_fetch(&sim, s, id, 4);
+	sim_fetch(&sim, s, id + 4, 4);
 	tick(0);
 	CHECK(s->parked == 0 && donor_table_size(&sim.core.table) == 8);
 }
@@ -573,6 +574,27 @@ static void shrink_in_time(void)
 	tick(500);
 	CHECK(s->held == 7 && s->parked == 1 && donor_table_size(&sim.core.table) == 6);
 	CHECK(sim.core.counters.revoked == 1);
+}
+
+/* ... and it could not be written: it is asked for once more. */
+static void asked_and_store_fails(void)
+{
+	struct donor_link a = link_of("a");
+	struct donor_session *s = sim_open(&sim, &a);
+	const struct annex_donor_revoke *r;
+	uint64_t id[8];
+
+	sim.core.limits.revoke_ms = 3000;
+	CHECK(sim_request(&sim, s, 8, id) == 8);
+	donor_core_set_memory(&sim.core, 6 * SIM_SLAB, sim.now);
+	tick(3000);
+	CHECK(hear(s, ANNEX_DONOR_REVOKE));
+	sim.fail_store = true;
+	CHECK(sim_park(&sim, s, id + 7, 1) == 1);
+	tick(1000);
+	CHECK(heard_fetched(s, id[7]));
+	r = hear(s, ANNEX_DONOR_REVOKE);
+	CHECK(r && annex_le32(r->count) == 1);
 }
 
 /* It was to go, and could not be written: another way is found. */
@@ -759,7 +781,7 @@ int main(void)
 		return 1;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("KTAP version 1\n1..20\n");
+	printf("KTAP version 1\n1..21\n");
 	run("park, list, fetch", park_and_fetch);
 	run("another's, twice, not now", wrong_orders);
 	run("a client that has not agreed", not_agreed);
@@ -777,6 +799,7 @@ int main(void)
 	run("each is asked to park its part", cool);
 	run("shrinking parks what it can", shrink);
 	run("what is not parked in time is revoked", shrink_in_time);
+	run("asked for, parked, not written", asked_and_store_fails);
 	run("shrinking with a backing that fails", shrink_and_store_fails);
 	run("draining", drain);
 	run("anything in any order", anything);

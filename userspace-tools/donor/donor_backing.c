@@ -188,7 +188,6 @@ static int erase(struct donor_backing *b, uint32_t place)
 
 static void do_job(void *ctx, struct donor_work *work)
 {
-	static const char *const what[] = { "written", "read", "erased" };
 	struct donor_backing *b = ctx;
 	int ret = 0;
 
@@ -206,12 +205,7 @@ static void do_job(void *ctx, struct donor_work *work)
 		break;
 	}
 	work->ok = !ret;
-	if (ret) {
-		pthread_mutex_lock(&b->lock);
-		ax_fail(&b->msg, "backing %s cannot be %s: %s", b->how.path, what[work->job],
-			strerror(-ret));
-		pthread_mutex_unlock(&b->lock);
-	}
+	work->error = -ret;
 }
 
 int donor_backing_start(struct donor_backing *b, struct ax_msg *msg)
@@ -221,7 +215,6 @@ int donor_backing_start(struct donor_backing *b, struct ax_msg *msg)
 	b->uring = !ret;
 	if (ret)
 		ax_warn("backing: no io_uring (%s): one request at a time", strerror(-ret));
-	pthread_mutex_init(&b->lock, NULL);
 	return donor_worker_init(&b->worker, do_job, b, msg);
 }
 
@@ -243,11 +236,13 @@ void donor_backing_erase(struct donor_backing *b, uint32_t place)
 	donor_worker_submit(&b->worker, &work, DONOR_WORK_LATER);
 }
 
-void donor_backing_why(struct donor_backing *b, struct ax_msg *msg)
+void donor_backing_why(const struct donor_backing *b, const struct donor_work *work,
+		       struct ax_msg *msg)
 {
-	pthread_mutex_lock(&b->lock);
-	*msg = b->msg;
-	pthread_mutex_unlock(&b->lock);
+	static const char *const what[] = { "written", "read", "erased" };
+
+	ax_fail(msg, "backing %s cannot be %s: %s", b->how.path, what[work->job],
+		strerror(work->error));
 }
 
 void donor_backing_exit(struct donor_backing *b)

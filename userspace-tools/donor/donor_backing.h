@@ -7,7 +7,6 @@
 #ifndef DONOR_BACKING_H
 #define DONOR_BACKING_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,8 +35,6 @@ enum donor_backing_job {
 struct donor_backing {
 	struct donor_backing_how how;
 	struct donor_worker worker;	/* its jobs: enum donor_backing_job */
-	pthread_mutex_t lock;	/* protects msg */
-	struct ax_msg msg;	/* why the last job failed */
 	atomic_bool ending;	/* only erase */
 	int fd;
 	bool device;
@@ -59,7 +56,8 @@ void donor_backing_submit(struct donor_backing *b, struct donor_slab *slab,
 			  enum donor_backing_job job);
 void donor_backing_erase(struct donor_backing *b, uint32_t place);
 /* Why a job failed. */
-void donor_backing_why(struct donor_backing *b, struct ax_msg *msg);
+void donor_backing_why(const struct donor_backing *b, const struct donor_work *work,
+		       struct ax_msg *msg);
 /* Stop; what was not begun is dropped. A job that hangs is not waited for. */
 void donor_backing_exit(struct donor_backing *b);
 

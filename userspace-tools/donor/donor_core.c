@@ -270,7 +270,8 @@ static int hello_open(struct donor_core *core, const struct annex_donor_hello *h
 	(*session)->features = annex_le32(h->features) & ANNEX_DONOR_FEATURES;
 	if (!core->limits.linger_ms)
 		(*session)->features &= ~ANNEX_DONOR_FEAT_RESUME;
-	if (!core->table.places.nr)
+	/* what the backing loses is revoked */
+	if (!core->table.places.nr || !((*session)->features & ANNEX_DONOR_FEAT_GIVE_BACK))
 		(*session)->features &= ~ANNEX_DONOR_FEAT_PARK;
 	return 0;
 }

@@ -321,15 +321,28 @@ static int collect(struct donor *d)
 	return 0;
 }
 
-static void collect_backing(struct donor *d)
+/* One line for many jobs that fail the same way. */
+static void backing_failed(struct donor *d, const struct donor_work *work, unsigned int *said)
 {
-	uint64_t errors = d->core.counters.store_errors, now = donor_now();
-	struct donor_work *work;
-	bool failed = false;
 	struct ax_msg why;
 
+	if (d->backing.ending || *said & 1u << work->job)
+		return;
+	*said |= 1u << work->job;
+	donor_backing_why(&d->backing, work, &why);
+	ax_error("%s%s", why.text, work->job == DONOR_BACKING_STORE ?
+		 "; nothing is parked for a while" : "");
+}
+
+static void collect_backing(struct donor *d)
+{
+	uint64_t now = donor_now();
+	struct donor_work *work;
+	unsigned int said = 0;
+
 	while ((work = donor_worker_collect(&d->backing.worker))) {
-		failed |= !work->ok;
+		if (!work->ok)
+			backing_failed(d, work, &said);
 		if (work->job == DONOR_BACKING_STORE)
 			donor_park_stored(&d->core, work->slab, work->ok, now);
 		else if (work->job == DONOR_BACKING_LOAD)
@@ -338,11 +351,6 @@ static void collect_backing(struct donor *d)
 			donor_park_erased(&d->core, work->place, work->ok);
 		free(work);
 	}
-	if (!failed || d->backing.ending)
-		return;
-	donor_backing_why(&d->backing, &why);
-	ax_error("%s%s", why.text, d->core.counters.store_errors == errors ? "" :
-		 "; nothing is parked for a while");
 }
 
 static int become_ready(struct donor *d)

@@ -49,18 +49,16 @@ static void news_remove(struct donor_core *core, struct donor_slab *slab)
 /* One message; false: it cannot be told just now. */
 static bool news_tell(struct donor_core *core, struct donor_session *s)
 {
-	struct donor_slab *said[ANNEX_DONOR_LIST_MAX], *slab;
+	struct donor_slab *said[ANNEX_DONOR_LIST_MAX], *slab = TAILQ_FIRST(&core->news);
 	union donor_grants out;
 	uint32_t n = 0;
 	size_t len;
 
-	TAILQ_FOREACH(slab, &core->news, link) {
+	for (; slab && n < ANNEX_DONOR_LIST_MAX; slab = TAILQ_NEXT(slab, link)) {
 		if (slab->owner != s)
 			continue;
 		said[n] = slab;
 		donor_core_add_grant(core, &out, n++, slab);
-		if (n == ANNEX_DONOR_LIST_MAX)
-			break;
 	}
 	len = donor_core_grants_head(&out, ANNEX_DONOR_FETCHED, n, 0, 0);
 	/* who is away reads it in the list, when he is back */

@@ -20,6 +20,7 @@ struct donor_work {
 	void *memory;		/* the slab's, when the job was given */
 	uint32_t place;
 	bool ok;
+	int error;		/* why not, if it says */
 };
 
 #define DONOR_WORK_URGENT 0	/* queues: all of the first go before one of the second */
