@@ -9,6 +9,8 @@
 #include "emp_kind.h"
 #include "emp_rdma.h"
 
+#define EMP_RDMA_OPEN_TRIES	3
+
 struct workqueue_struct *emp_rdma_wq;
 struct workqueue_struct *emp_rdma_comp_wq;	/* emp_rdma_wq's items wait for these */
 
@@ -134,6 +136,23 @@ static bool emp_rdma_begin(struct emp_rdma *rd, struct emp_rdma_conn *c)
 	return done;
 }
 
+/*
+ * A CM that is slow says no for reasons of its own, and without one of the
+ * donor's: that is worth another try.
+ */
+static struct emp_rdma_conn *emp_rdma_first(struct emp_rdma *rd)
+{
+	struct emp_rdma_conn *c;
+	u32 tries = EMP_RDMA_OPEN_TRIES;
+
+	do {
+		c = emp_rdma_conn_open(rd, ANNEX_DONOR_OPEN, NULL);
+		if (c != ERR_PTR(-ECONNABORTED) && c != ERR_PTR(-ECONNRESET))
+			break;
+	} while (!rd->reason && --tries && !fatal_signal_pending(current));
+	return c;
+}
+
 static int emp_rdma_open(struct emp_tier *t, const struct emp_donor *d)
 {
 	struct emp_rdma *rd = emp_rdma_new(t, d);
@@ -142,7 +161,7 @@ static int emp_rdma_open(struct emp_tier *t, const struct emp_donor *d)
 
 	if (!rd)
 		return -ENOMEM;
-	c = emp_rdma_conn_open(rd, ANNEX_DONOR_OPEN, NULL);
+	c = emp_rdma_first(rd);
 	if (IS_ERR(c)) {
 		err = PTR_ERR(c);
 		goto free;

@@ -258,13 +258,20 @@ disk_stalls()
 	resize 8M
 	wait_until 60 tier_at_least parked $((8 * MiB)) || fail "$(tier_note)"
 	stalls
-	tell p check 0 64 5
-	hear p
+	ask p check 0 4 5
 	note "$answer"
 	((wrong == 0)) || fail "$answer"
 	becomes_link f0 0 active
 	heals
+	set_attr f0 lost_retry_ms 0
+	wait_until 60 all_right || fail "$answer; $(tier_note)"
 	leave p
+}
+
+all_right()
+{
+	ask p check 0 "$pages" 5
+	((right == pages))
 }
 
 # The donor dies with what it had parked: lost as all else.
