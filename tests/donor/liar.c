@@ -99,7 +99,7 @@ static size_t tamper_grants(struct annex_donor_grants *g, size_t len)
 	if (lie("count"))
 		g->count = htole32(60);
 	if (lie("pad"))
-		last->pad = htole32(1);
+		last->flags = htole32(2);
 	return len;
 }
 
