@@ -307,6 +307,32 @@ fails()
 	grep -q "backing $bad cannot be written: .*; nothing is parked for a while" "$state/donor.log"
 }
 
+# Nothing waits for a disk that does not answer but what lies there.
+hangs()
+{
+	donor -m 16 -o backing="$bad"
+	client a
+	have a 3 750
+	expect a 'park 0' 'ok 1'
+	parked_are 1
+	dmsetup suspend --noflush --nolockfs bad
+	expect a 'ask 0' 'ok 1'
+	expect a 'park 1' 'ok 1'
+	wait_number loading "$slab"
+	expect a "check 2 0 $slab 752" ok
+	expect a 'grants 2' 'ok 2'
+	expect a "check 4 0 $slab 0" ok
+	expect a ping 'ok *'
+	[ "$(number loading)" -eq "$slab" ]
+	[ "$(number storing)" -eq "$slab" ]
+	expect a 'give 1' 'ok 1'
+	dmsetup resume bad
+	expect a 'wait 75 20000' 'ok 1'
+	expect a "check 0 0 $slab 750" ok
+	wait_number used 0 20
+	wait_number free $((4 * slab)) 20
+}
+
 a_device()
 {
 	local pid
@@ -416,6 +442,7 @@ t_run killed killed
 t_run given_back given_back
 t_run resumes resumes
 t_run fails fails
+t_run hangs hangs
 t_run a_device a_device
 t_run wrong_settings wrong_settings
 t_run reload reload
