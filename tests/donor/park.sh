@@ -333,6 +333,24 @@ hangs()
 	wait_number free $((4 * slab)) 20
 }
 
+no_io_uring()
+{
+	local was
+
+	was=$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null) || { note "none to forbid"; return; }
+	echo 2 >/proc/sys/kernel/io_uring_disabled
+	donor -m 16 -o backing="$dir" -o backing-size=16M
+	echo "$was" >/proc/sys/kernel/io_uring_disabled
+	[ "$(grep -c 'no io_uring (Operation not permitted)' "$state/donor.log")" -eq 1 ]
+	client a
+	have a 2 780
+	expect a 'park 0 1' 'ok 2'
+	parked_are 2
+	expect a 'fetch 0 1' 'ok 2'
+	expect a "check 0 0 $slab 780" ok
+	expect a "check 1 0 $slab 781" ok
+}
+
 a_device()
 {
 	local pid
@@ -443,6 +461,7 @@ t_run given_back given_back
 t_run resumes resumes
 t_run fails fails
 t_run hangs hangs
+t_run no_io_uring no_io_uring
 t_run a_device a_device
 t_run wrong_settings wrong_settings
 t_run reload reload
