@@ -307,6 +307,50 @@ fails()
 	grep -q "backing $bad cannot be written: .*; nothing is parked for a while" "$state/donor.log"
 }
 
+# Nothing waits for a disk that does not answer but what lies there.
+hangs()
+{
+	donor -m 16 -o backing="$bad"
+	client a
+	have a 3 750
+	expect a 'park 0' 'ok 1'
+	parked_are 1
+	dmsetup suspend --noflush --nolockfs bad
+	expect a 'ask 0' 'ok 1'
+	expect a 'park 1' 'ok 1'
+	wait_number loading "$slab"
+	expect a "check 2 0 $slab 752" ok
+	expect a 'grants 2' 'ok 2'
+	expect a "check 4 0 $slab 0" ok
+	expect a ping 'ok *'
+	[ "$(number loading)" -eq "$slab" ]
+	[ "$(number storing)" -eq "$slab" ]
+	expect a 'give 1' 'ok 1'
+	dmsetup resume bad
+	expect a 'wait 75 20000' 'ok 1'
+	expect a "check 0 0 $slab 750" ok
+	wait_number used 0 20
+	wait_number free $((4 * slab)) 20
+}
+
+no_io_uring()
+{
+	local was
+
+	was=$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null) || { note "none to forbid"; return; }
+	echo 2 >/proc/sys/kernel/io_uring_disabled
+	donor -m 16 -o backing="$dir" -o backing-size=16M
+	echo "$was" >/proc/sys/kernel/io_uring_disabled
+	[ "$(grep -c 'no io_uring (Operation not permitted)' "$state/donor.log")" -eq 1 ]
+	client a
+	have a 2 780
+	expect a 'park 0 1' 'ok 2'
+	parked_are 2
+	expect a 'fetch 0 1' 'ok 2'
+	expect a "check 0 0 $slab 780" ok
+	expect a "check 1 0 $slab 781" ok
+}
+
 a_device()
 {
 	local pid
@@ -416,6 +460,8 @@ t_run killed killed
 t_run given_back given_back
 t_run resumes resumes
 t_run fails fails
+t_run hangs hangs
+t_run no_io_uring no_io_uring
 t_run a_device a_device
 t_run wrong_settings wrong_settings
 t_run reload reload

@@ -259,8 +259,7 @@ void sim_init(struct sim *sim, uint64_t slabs, uint32_t places, const struct don
 
 	memset(sim, 0, sizeof(*sim));
 	sim->now = 1000000;
-	MUST(!donor_core_init(&sim->core, &limits, SIM_SLABS * SIM_SLAB, places,
-			     &ops, sim));
+	MUST(!donor_core_init(&sim->core, &limits, SIM_SLABS * SIM_SLAB, places, &ops, sim));
 	MUST(!donor_core_set_keys(&sim->core, keys));
 	donor_core_set_memory(&sim->core, slabs * SIM_SLAB, sim->now);
 	sim_work(sim);

@@ -62,7 +62,7 @@ struct sim {
 	bool fail_prepare, fail_expose, fail_send, fail_store, fail_load, fail_erase;
 	unsigned int prepared, zeroed, released, exposed;
 	unsigned int stored, loaded, erased;
-	char log[4096];		/* hangup, hide N, zero N, release N, store N, ..., fence Q, ended */
+	char log[4096];		/* hangup, hide N, zero N, release N, store N, ..., ended */
 	uint32_t rkey;		/* the last */
 	int device;		/* on which connects come in */
 };

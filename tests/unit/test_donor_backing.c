@@ -20,7 +20,7 @@
 
 static unsigned int test_nr, failures;
 static bool case_ok;
-static unsigned int mode;	/* 0: io_uring; 1: one request at a time; 2: through the page cache */
+static unsigned int mode;	/* 0: io_uring; 1: one request at a time; 2: by the page cache */
 static struct donor_backing b;
 static struct donor_slab slab[SLABS];
 
@@ -177,7 +177,9 @@ static void settings(void)
 
 static void run(const char *name, void (*test)(void))
 {
-	const struct donor_backing_how how = { .path = ".", .size = SLABS * SLAB + 5, .slab = SLAB };
+	const struct donor_backing_how how = {
+		.path = ".", .size = SLABS * SLAB + 5, .slab = SLAB,
+	};
 	struct ax_msg msg = { "" };
 
 	case_ok = true;
@@ -198,8 +200,10 @@ static void run(const char *name, void (*test)(void))
 		donor_backing_exit(&b);
 	}
 	test_nr++;
-	printf("%sok %u - %s: %s, %s\n", case_ok ? "" : "not ", test_nr, name,
-	       b.uring ? "io_uring" : "no io_uring", b.direct ? "direct" : "cached");
+	if (!case_ok)
+		printf("not ");
+	printf("ok %u - %s: %s, %s\n", test_nr, name, b.uring ? "io_uring" : "no io_uring",
+	       b.direct ? "direct" : "cached");
 	failures += !case_ok;
 }
 

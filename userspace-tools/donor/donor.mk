@@ -12,7 +12,7 @@ $(O)/emp-donor: $(call obj,$(donor_src) $(cli_src) $(lib_src))
 	$(CC) $(LDFLAGS) $^ -lrdmacm -libverbs -lnettle -ljansson -lblkid -luring -lpthread -o $@
 
 # A header that is missing is named with its package, before the compiler says it 20 times.
-$(call obj,$(donor_src)): | donor-headers
+$(call obj,$(filter donor/%,$(donor_src))): | donor-headers
 donor-headers:
 	@for pair in rdma/rdma_cma.h:librdmacm-dev infiniband/verbs.h:libibverbs-dev \
 		     nettle/hmac.h:nettle-dev jansson.h:libjansson-dev liburing.h:liburing-dev \

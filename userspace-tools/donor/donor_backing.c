@@ -18,7 +18,7 @@
 
 #define PIECE ((size_t)1 << 20)
 #define DEPTH 8			/* pieces under way */
-#define EDGE ((uint64_t)1 << 20)	/* of a device: both ends, where others put their signatures */
+#define EDGE ((uint64_t)1 << 20)	/* both ends of a device, where signatures are */
 #define EXIT_SECONDS 5
 
 /* --- reading and writing ---------------------------------------------------------- */
@@ -339,7 +339,7 @@ static int open_device(struct donor_backing *b, struct ax_msg *msg)
 		size = b->how.size;
 	b->places = size > 2 * EDGE ? (size - 2 * EDGE) / b->how.slab : 0;
 	if (!b->places)
-		return ax_fail(msg, "backing %s: no room for one slab and 1 MiB at both ends", path);
+		return ax_fail(msg, "backing %s: no room for a slab and 1 MiB at both ends", path);
 	return check_device(b, msg);
 }
 
@@ -354,7 +354,8 @@ int donor_backing_open(struct donor_backing *b, const struct donor_backing_how *
 	if (stat(how->path, &st))
 		return ax_fail(msg, "backing %s: %s", how->path, strerror(errno));
 	if (!S_ISDIR(st.st_mode) && !S_ISBLK(st.st_mode))
-		return ax_fail(msg, "backing %s: neither a directory nor a block device", how->path);
+		return ax_fail(msg, "backing %s: neither a directory nor a block device",
+			       how->path);
 	if (S_ISDIR(st.st_mode) ? open_file(b, msg) : open_device(b, msg))
 		return -1;
 	if (b->places > DONOR_SLABS_MAX / 2)

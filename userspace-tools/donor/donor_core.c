@@ -185,8 +185,8 @@ void donor_core_end(struct donor_core *core, struct donor_session *s, int reason
 
 	goodbye(&bye, reason);
 	donor_core_say(core, DONOR_LOG_INFO, "session %016llx of %s ends with %u slabs: %s",
-	    (unsigned long long)s->id, s->client->name, s->held,
-	    reason ? donor_reason_name(reason) : "the client is gone");
+		       (unsigned long long)s->id, s->client->name, s->held,
+		       reason ? donor_reason_name(reason) : "the client is gone");
 	core->ops->hangup(core->ctx, s, reason ? &bye : NULL, sizeof(bye));
 	for (uint32_t i = 0; i < core->table.used && s->held; i++) {
 		struct donor_slab *slab = &core->table.slab[i];
@@ -589,8 +589,8 @@ static void on_proof(struct donor_core *core, struct donor_session *s,
 	s->state = DONOR_ACTIVE;
 	s->deadline = 0;
 	core->counters.sessions_opened++;
-	donor_core_say(core, DONOR_LOG_INFO, "session %016llx of %s opened", (unsigned long long)s->id,
-	    s->client->name);
+	donor_core_say(core, DONOR_LOG_INFO, "session %016llx of %s opened",
+		       (unsigned long long)s->id, s->client->name);
 	tell_state(core, s, ANNEX_DONOR_WELCOME, p->head.request);
 }
 
@@ -659,7 +659,7 @@ void donor_core_lost(struct donor_core *core, struct donor_session *s, uint64_t 
 	if (s->state == DONOR_ACTIVE && (s->features & ANNEX_DONOR_FEAT_RESUME) &&
 	    core->limits.linger_ms) {
 		donor_core_say(core, DONOR_LOG_INFO, "session %016llx of %s lost its connection: kept for %u ms",
-		    (unsigned long long)s->id, s->client->name, core->limits.linger_ms);
+			       (unsigned long long)s->id, s->client->name, core->limits.linger_ms);
 		core->ops->hangup(core->ctx, s, NULL, 0);
 		s->state = DONOR_LINGER;
 		s->resuming = false;

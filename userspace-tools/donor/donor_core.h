@@ -226,6 +226,7 @@ union donor_grants {
 	struct annex_donor_grants m;
 	uint8_t bytes[ANNEX_DONOR_MSG_MAX];
 };
+
 void donor_core_add_grant(const struct donor_core *core, union donor_grants *out, uint32_t n,
 			  const struct donor_slab *slab);
 /* Give the message its head; returns its length. */

@@ -72,7 +72,9 @@ static bool news_tell(struct donor_core *core, struct donor_session *s)
 /* What cannot be said since too much is on its way already stays. True: something did. */
 static bool news_tell_all(struct donor_core *core)
 {
-	for (struct donor_session *s = core->sessions; s && !TAILQ_EMPTY(&core->news); s = s->next) {
+	if (TAILQ_EMPTY(&core->news))
+		return false;
+	for (struct donor_session *s = core->sessions; s; s = s->next) {
 		while (s->news && news_tell(core, s))
 			;
 	}

@@ -49,6 +49,7 @@ enum donor_slab_state {
 };
 
 struct donor_slab {
+	TAILQ_ENTRY(donor_slab) link;	/* wanted and PARKED; news */
 	enum donor_slab_state state;
 	bool retire;		/* not to be granted again */
 	bool asked;		/* its client was asked to give it back */
@@ -64,7 +65,6 @@ struct donor_slab {
 	uint32_t place;		/* on the backing, while STORING, PARKED, LOADING */
 	bool wanted;		/* STORING, PARKED: its client waits for it */
 	bool news;		/* GRANTED: its client is to be told that it is back */
-	TAILQ_ENTRY(donor_slab) link;	/* wanted and PARKED; news */
 };
 
 TAILQ_HEAD(donor_slabs, donor_slab);
