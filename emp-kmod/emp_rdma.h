@@ -343,6 +343,7 @@ void emp_rdma_cool(struct emp_rdma *rd, const struct annex_donor_cool *m);
 void emp_rdma_fetched(struct emp_rdma *rd, const struct annex_donor_grants *m);
 void emp_rdma_retry_away(struct emp_rdma *rd);
 struct emp_rdma_req *emp_rdma_set_aside(struct emp_rdma *rd, struct list_head *list);
+bool emp_rdma_fetch_first(struct emp_rdma *rd, u32 i);
 unsigned long emp_rdma_park(struct emp_rdma *rd, struct emp_rdma_conn *c);
 int emp_rdma_park_new(struct emp_rdma_conn *c, u32 want, unsigned long since);
 bool emp_rdma_listed_grant(struct emp_rdma *rd, struct emp_rdma_grant *g,

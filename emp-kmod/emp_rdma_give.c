@@ -174,6 +174,8 @@ static unsigned long emp_rdma_withdraw(struct emp_rdma *rd)
 			return 0;
 		switch (state) {
 		case EMP_GRANT_WANTED:
+			if (emp_rdma_fetch_first(rd, i))
+				continue;	/* emp_rdma_fetched() comes here again */
 			err = emp_tier_withdraw(rd->tier, i, READ_ONCE(g->forced) ?
 						EMP_WITHDRAW_FORCED : EMP_WITHDRAW_SPARE);
 			if (!err)

@@ -98,6 +98,26 @@ struct emp_rdma_req *emp_rdma_set_aside(struct emp_rdma *rd, struct list_head *l
 	return req;
 }
 
+/**
+ * emp_rdma_fetch_first - slab @i is asked back, and has to be in reach before it is moved
+ *
+ * Else whoever moves would wait for one after the other, and the donor for memory
+ * that is given back only then. Return: whether that is so; then it is asked for.
+ */
+bool emp_rdma_fetch_first(struct emp_rdma *rd, u32 i)
+{
+	struct emp_rdma_grant *g = &rd->grant[i];
+	unsigned long flags;
+	bool away;
+
+	spin_lock_irqsave(&rd->lock, flags);
+	away = g->place != EMP_PLACE_REACH && !emp_unit_empty(rd->tier, i);
+	if (away)
+		g->awaited = true;
+	spin_unlock_irqrestore(&rd->lock, flags);
+	return away;
+}
+
 /** emp_rdma_fetched - slabs are in reach again; any context */
 void emp_rdma_fetched(struct emp_rdma *rd, const struct annex_donor_grants *m)
 {
@@ -119,8 +139,10 @@ void emp_rdma_fetched(struct emp_rdma *rd, const struct annex_donor_grants *m)
 		spin_unlock_irqrestore(&rd->lock, flags);
 		n++;
 	}
-	if (n)
-		emp_rdma_retry_away(rd);
+	if (!n)
+		return;
+	emp_rdma_retry_away(rd);
+	emp_rdma_give_soon(rd);
 }
 
 /* --- parking ------------------------------------------------------------------------ */

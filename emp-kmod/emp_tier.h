@@ -233,6 +233,12 @@ void emp_tier_lost(struct emp_tier *t);
 void emp_tier_trouble(struct emp_tier *t, bool on);
 int emp_tier_units(struct emp_tier *t, u64 bytes);
 int emp_tier_withdraw(struct emp_tier *t, u32 unit, enum emp_withdraw how);
+/* Is no slot of unit @unit in use? It may change at any time. */
+static inline bool emp_unit_empty(const struct emp_tier *t, u32 unit)
+{
+	return !READ_ONCE(t->unit[unit].taken);
+}
+
 bool emp_unit_left(struct emp_tier *t, u32 unit);
 u32 emp_unit_state(const struct emp_tier *t, u32 slot);
 bool emp_tier_faster(struct emp_region *r, const struct emp_tier *t);

@@ -95,6 +95,22 @@ static void there_and_back(void)
 	}
 }
 
+/* What is all zero is not written, and what is in its place is not read. */
+static void blanks(void)
+{
+	fill(0, 3);
+	CHECK(job(0, DONOR_BACKING_STORE) == 0 && !slab[0].blank);
+	fill(0, 0);
+	CHECK(job(0, DONOR_BACKING_STORE) == 0 && slab[0].blank);
+	CHECK(job(0, DONOR_BACKING_LOAD) == 10 && has(0, 0));
+	slab[0].blank = false;
+	CHECK(job(0, DONOR_BACKING_LOAD) == 10 && has(0, 3));
+	/* the last byte counts */
+	fill(0, 0);
+	((char *)slab[0].memory)[SLAB - 1] = 1;
+	CHECK(job(0, DONOR_BACKING_STORE) == 0 && !slab[0].blank);
+}
+
 static void erase_otherwise(void)
 {
 	struct stat before, after;
@@ -215,7 +231,7 @@ int main(void)
 		return 77;	/* the filesystem has no files without a name */
 	close(fd);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("KTAP version 1\n1..16\n");
+	printf("KTAP version 1\n1..19\n");
 	for (unsigned int i = 0; i < SLABS; i++) {
 		slab[i].place = SLABS - 1 - i;
 		slab[i].memory = mmap(NULL, SLAB, PROT_READ | PROT_WRITE,
@@ -225,6 +241,7 @@ int main(void)
 	}
 	for (mode = 0; mode < 3; mode++) {
 		run("there and back", there_and_back);
+		run("what is all zero", blanks);
 		run("erasing where the filesystem can less", erase_otherwise);
 		run("loads go first", loads_first);
 		run("a file that fails", failing);

@@ -151,6 +151,30 @@ static int transfer(struct donor_backing *b, bool write, void *memory, uint32_t 
 	return ret;
 }
 
+/* Is there anything to be written? What nobody wrote to yet is parked for nothing. */
+static bool blank(const struct donor_backing *b, const char *memory)
+{
+	for (size_t at = 0; at < b->how.slab; at += PIECE)
+		if (memcmp(memory + at, b->zeros, PIECE))
+			return false;
+	return true;
+}
+
+/* A slab's memory is zero before it is loaded into. */
+static int load(struct donor_backing *b, const struct donor_work *work)
+{
+	int ret;
+
+	if (work->slab->blank)
+		return 0;
+	if (b->ending)
+		return -EINTR;
+	ret = transfer(b, false, work->memory, work->place);
+	if (ret && !b->ending)
+		ret = transfer(b, false, work->memory, work->place);
+	return ret;
+}
+
 /* --- erasing ------------------------------------------------------------------------ */
 
 static int erase_file(struct donor_backing *b, uint64_t offset)
@@ -193,12 +217,12 @@ static void do_job(void *ctx, struct donor_work *work)
 
 	switch (work->job) {
 	case DONOR_BACKING_STORE:
-		ret = b->ending ? -EINTR : transfer(b, true, work->memory, work->place);
+		work->slab->blank = blank(b, work->memory);
+		if (!work->slab->blank)
+			ret = b->ending ? -EINTR : transfer(b, true, work->memory, work->place);
 		break;
 	case DONOR_BACKING_LOAD:
-		ret = b->ending ? -EINTR : transfer(b, false, work->memory, work->place);
-		if (ret && !b->ending)
-			ret = transfer(b, false, work->memory, work->place);
+		ret = load(b, work);
 		break;
 	case DONOR_BACKING_ERASE:
 		ret = erase(b, work->place);

@@ -317,6 +317,7 @@ uint64_t donor_park_tick(struct donor_core *core, uint64_t now)
 	uint32_t size = donor_table_size(&core->table);
 	bool more;
 
+	donor_table_serve(&core->table);
 	while (donor_slab_load(&core->table))
 		;
 	lost_tell(core);

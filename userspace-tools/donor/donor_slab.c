@@ -147,6 +147,17 @@ uint32_t donor_table_set_target(struct donor_table *t, uint32_t target)
 	return less;
 }
 
+void donor_table_serve(struct donor_table *t)
+{
+	uint32_t size = donor_table_size(t), coming = t->nr[DONOR_SLAB_READY] +
+		t->nr[DONOR_SLAB_PREPARING] + t->nr[DONOR_SLAB_ZEROING], more;
+
+	if (size >= t->target || t->nr_wanted <= coming)
+		return;
+	more = t->nr_wanted - coming;
+	grow(t, more < t->target - size ? more : t->target - size);
+}
+
 void donor_table_done(struct donor_table *t, struct donor_slab *slab, bool ok)
 {
 	switch (slab->state) {
@@ -225,7 +236,10 @@ static void unwant(struct donor_table *t, struct donor_slab *slab)
 static void leave_place(struct donor_table *t, struct donor_slab *slab)
 {
 	donor_place_leave(&t->places);
-	t->ops->erase(t->ctx, slab->place);
+	if (slab->blank)
+		donor_place_erased(&t->places, slab->place, true);
+	else
+		t->ops->erase(t->ctx, slab->place);
 	slab->place = DONOR_NO_PLACE;
 }
 
@@ -270,6 +284,7 @@ bool donor_slab_park(struct donor_table *t, struct donor_slab *slab)
 	if (place == DONOR_NO_PLACE)
 		return false;
 	slab->place = place;
+	slab->blank = false;
 	move(t, slab, DONOR_SLAB_STORING);
 	t->ops->store(t->ctx, slab);
 	return true;

@@ -63,6 +63,7 @@ struct donor_slab {
 	uint64_t addr;		/* of it, as the client uses it */
 	uint32_t rkey;
 	uint32_t place;		/* on the backing, while STORING, PARKED, LOADING */
+	bool blank;		/* the worker's: all zero, so nothing was written there */
 	bool wanted;		/* STORING, PARKED: its client waits for it */
 	bool news;		/* GRANTED: its client is to be told that it is back */
 };
@@ -113,6 +114,9 @@ uint32_t donor_table_set_target(struct donor_table *t, uint32_t target);
 
 /* The worker has done what the state says; @ok is false when PREPARING failed. */
 void donor_table_done(struct donor_table *t, struct donor_slab *slab, bool ok);
+
+/* Those whose clients wait for memory get it, up to the target; it may have gone meanwhile. */
+void donor_table_serve(struct donor_table *t);
 
 /* Which slab a grant's id is about. */
 static inline uint32_t donor_slab_index(uint64_t grant)
