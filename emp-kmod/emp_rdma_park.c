@@ -147,10 +147,13 @@ void emp_rdma_fetched(struct emp_rdma *rd, const struct annex_donor_grants *m)
 
 /* --- parking ------------------------------------------------------------------------ */
 
-/* The one that was not used for the longest and may be parked; nr_grants: none. */
-static u32 emp_rdma_coldest(const struct emp_rdma *rd, bool unused)
+/*
+ * The one that was not used for the longest and may be parked, @any or only what is
+ * not in use. nr_grants: none.
+ */
+static u32 emp_rdma_coldest(const struct emp_rdma *rd, bool any)
 {
-	unsigned long now = jiffies, most = unused ? 0 : EMP_PARK_IDLE;
+	unsigned long now = jiffies, most = any ? 0 : EMP_PARK_IDLE;
 	u32 i, coldest = rd->nr_grants;
 
 	for (i = 0; i < rd->nr_grants; i++) {
@@ -166,6 +169,17 @@ static u32 emp_rdma_coldest(const struct emp_rdma *rd, bool unused)
 		most = idle;
 	}
 	return coldest;
+}
+
+/* Does a request wait for a slab? Then any other may go for it. */
+static bool emp_rdma_awaits(const struct emp_rdma *rd)
+{
+	u32 i;
+
+	for (i = 0; i < rd->nr_grants; i++)
+		if (READ_ONCE(rd->grant[i].awaited) && emp_rdma_there(&rd->grant[i]))
+			return true;
+	return false;
 }
 
 /* Nothing goes to slab @i from now on. False: something is under way there. */
@@ -221,11 +235,11 @@ static int emp_rdma_parked(struct emp_rdma *rd, const union emp_rdma_ids *out, u
 }
 
 /*
- * Park @want slabs, as many as one message takes. While @c is held nobody else
+ * Park @want slabs, as many as one message takes, @any or those not in use. While @c is held nobody else
  * asks. Return: how many are parked now, -ENOSPC: the backing is full, or another
  * error: then @c is broken, since it is not known what is in reach.
  */
-static int emp_rdma_park_some(struct emp_rdma *rd, struct emp_rdma_conn *c, u32 want, bool unused)
+static int emp_rdma_park_some(struct emp_rdma *rd, struct emp_rdma_conn *c, u32 want, bool any)
 {
 	union emp_rdma_ids out = { };
 	u32 n = 0, tries;
@@ -233,7 +247,7 @@ static int emp_rdma_park_some(struct emp_rdma *rd, struct emp_rdma_conn *c, u32 
 
 	want = min_t(u32, want, ANNEX_DONOR_LIST_MAX);
 	for (tries = 2 * want; tries && n < want; tries--) {
-		u32 i = emp_rdma_coldest(rd, unused);
+		u32 i = emp_rdma_coldest(rd, any);
 
 		if (i == rd->nr_grants)
 			break;
@@ -307,7 +321,7 @@ unsigned long emp_rdma_park(struct emp_rdma *rd, struct emp_rdma_conn *c)
 		again = EMP_PARK_SOON;
 	if (!cool)
 		return again;
-	parked = emp_rdma_park_some(rd, c, cool, false);
+	parked = emp_rdma_park_some(rd, c, cool, emp_rdma_awaits(rd));
 	if (parked == ANNEX_DONOR_LIST_MAX && cool > ANNEX_DONOR_LIST_MAX) {
 		cmpxchg(&rd->cool, 0, cool - ANNEX_DONOR_LIST_MAX);
 		again = EMP_PARK_SOON;

@@ -638,6 +638,30 @@ static void drain(void)
 	CHECK(donor_core_drained(&sim.core, sim.now));
 }
 
+/* Nobody parks, so no memory comes: it is taken, for as long as somebody waits. */
+static void starved(void)
+{
+	struct donor_link a = link_of("a");
+	struct donor_session *s = sim_open(&sim, &a);
+	uint64_t id[9];
+
+	CHECK(sim_request(&sim, s, 8, id) == 8 && sim_park(&sim, s, id, 2) == 2);
+	CHECK(sim_request(&sim, s, 1, id + 8) == 1);
+	sim_fetch(&sim, s, id, 2);
+	tick(100);
+	CHECK(s->parked == 1 && donor_table_size(&sim.core.table) == 8);
+	tick(1000);
+	CHECK(s->parked == 1 && hear(s, ANNEX_DONOR_COOL));
+	tick(1500);
+	tick(100);
+	CHECK(s->parked == 0 && donor_table_size(&sim.core.table) == 9);
+	/* and goes when it can */
+	CHECK(sim_give(&sim, s, id, 2) == 2);
+	tick(100);
+	CHECK(donor_table_size(&sim.core.table) == 8 && NR(READY) == 1);
+	donor_core_end(&sim.core, s, ANNEX_DONOR_R_NONE);
+}
+
 /* --- anything in any order ------------------------------------------------------ */
 
 static uint64_t seed = 88172645463325252;
@@ -781,7 +805,7 @@ int main(void)
 		return 1;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("KTAP version 1\n1..21\n");
+	printf("KTAP version 1\n1..22\n");
 	run("park, list, fetch", park_and_fetch);
 	run("another's, twice, not now", wrong_orders);
 	run("a client that has not agreed", not_agreed);
@@ -802,6 +826,7 @@ int main(void)
 	run("asked for, parked, not written", asked_and_store_fails);
 	run("shrinking with a backing that fails", shrink_and_store_fails);
 	run("draining", drain);
+	run("nobody parks, somebody waits", starved);
 	run("anything in any order", anything);
 	donor_keys_free(&keys);
 	return failures ? 1 : 0;

@@ -151,6 +151,7 @@ struct donor_core {
 	struct donor_slabs news;	/* GRANTED, of which FETCHED is to be said */
 	struct donor_lost lost;
 	uint64_t park_again;	/* ms: nothing is parked before that, the backing failed */
+	uint64_t starved_since;	/* ms: somebody waits for memory that does not come; 0: nobody */
 	uint64_t shrink_due;	/* ms: what was not parked by then is revoked; 0: never */
 	uint64_t shrink_next;	/* ms: when to look again whether all that is too much can go */
 	struct donor_counters counters;

@@ -10,6 +10,7 @@
 #include "donor_core.h"
 
 #define COOL_MS 1000		/* between two COOL to a session */
+#define STARVED_MS 2000		/* a fetch waits for others to park before it takes more memory */
 #define FAILED_MS 30000		/* nothing is parked after an error of the backing */
 
 static bool parks(const struct donor_session *s)
@@ -312,12 +313,29 @@ void donor_park_cool(struct donor_core *core, uint64_t now)
 	}
 }
 
+/*
+ * Does somebody wait for memory that will not come? The backing takes nothing
+ * more, or nobody parks. What is there must still be readable, or be said to be lost.
+ */
+static bool starved(struct donor_core *core, uint64_t now)
+{
+	const struct donor_table *t = &core->table;
+
+	if (!t->nr_wanted || t->nr[DONOR_SLAB_READY] || t->nr[DONOR_SLAB_PREPARING] ||
+	    t->nr[DONOR_SLAB_ZEROING] || t->nr[DONOR_SLAB_STORING] || t->nr[DONOR_SLAB_LOADING])
+		core->starved_since = 0;
+	else if (!core->starved_since)
+		core->starved_since = now;
+	return core->starved_since && (!donor_park_room(core, now) ||
+				       now - core->starved_since >= STARVED_MS);
+}
+
 uint64_t donor_park_tick(struct donor_core *core, uint64_t now)
 {
 	uint32_t size = donor_table_size(&core->table);
 	bool more;
 
-	donor_table_serve(&core->table);
+	donor_table_serve(&core->table, starved(core, now));
 	while (donor_slab_load(&core->table))
 		;
 	lost_tell(core);
@@ -328,5 +346,5 @@ uint64_t donor_park_tick(struct donor_core *core, uint64_t now)
 	else if (!core->draining && now >= core->shrink_next)
 		donor_core_shrink(core, size - core->table.target, now);
 	donor_park_cool(core, now);
-	return more ? 10 : 1000;
+	return more ? 10 : core->starved_since ? 100 : 1000;
 }

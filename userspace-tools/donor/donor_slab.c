@@ -147,15 +147,20 @@ uint32_t donor_table_set_target(struct donor_table *t, uint32_t target)
 	return less;
 }
 
-void donor_table_serve(struct donor_table *t)
+void donor_table_serve(struct donor_table *t, bool starved)
 {
 	uint32_t size = donor_table_size(t), coming = t->nr[DONOR_SLAB_READY] +
-		t->nr[DONOR_SLAB_PREPARING] + t->nr[DONOR_SLAB_ZEROING], more;
+		t->nr[DONOR_SLAB_PREPARING] + t->nr[DONOR_SLAB_ZEROING], most, more;
 
-	if (size >= t->target || t->nr_wanted <= coming)
+	if (!t->nr_wanted)
+		t->extra = 0;
+	else if (starved)
+		t->extra = size >= t->target ? size - t->target + 1 : 0;
+	most = t->target + t->extra;
+	if (size >= most || t->nr_wanted <= coming)
 		return;
 	more = t->nr_wanted - coming;
-	grow(t, more < t->target - size ? more : t->target - size);
+	grow(t, more < most - size ? more : most - size);
 }
 
 void donor_table_done(struct donor_table *t, struct donor_slab *slab, bool ok)
@@ -177,7 +182,7 @@ void donor_table_done(struct donor_table *t, struct donor_slab *slab, bool ok)
 		assert(!"the worker has done what nobody asked for");
 	}
 	/* more may have come back since the target was set */
-	if (!slab->retire && donor_table_size(t) > t->target)
+	if (!slab->retire && donor_table_size(t) > t->target + t->extra)
 		set_retire(t, slab, true);
 	if (slab->retire)
 		release(t, slab);

@@ -86,6 +86,7 @@ struct donor_table {
 	uint32_t used;		/* slabs from here on were never anything but EMPTY */
 	uint32_t low;		/* below it none is EMPTY */
 	uint32_t target;	/* slabs with memory that there should be */
+	uint32_t extra;		/* more that there may be, while somebody waits */
 	uint32_t retiring;	/* GRANTED or with a worker, and will go */
 	uint32_t nr[DONOR_SLAB_STATES];
 	uint32_t hand;		/* where the search for a READY one begins */
@@ -115,8 +116,11 @@ uint32_t donor_table_set_target(struct donor_table *t, uint32_t target);
 /* The worker has done what the state says; @ok is false when PREPARING failed. */
 void donor_table_done(struct donor_table *t, struct donor_slab *slab, bool ok);
 
-/* Those whose clients wait for memory get it, up to the target; it may have gone meanwhile. */
-void donor_table_serve(struct donor_table *t);
+/*
+ * Those whose clients wait for memory get it, up to the target: it may have gone
+ * meanwhile. @starved: one slab more than that, since it does not come otherwise.
+ */
+void donor_table_serve(struct donor_table *t, bool starved);
 
 /* Which slab a grant's id is about. */
 static inline uint32_t donor_slab_index(uint64_t grant)
