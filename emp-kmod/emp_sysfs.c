@@ -302,7 +302,8 @@ static struct attribute *emp_region_attrs[] = {
 	&emp_attr_map.attr, &emp_attr_flags.attr, &emp_attr_owner.attr,
 	&emp_attr_high_free.attr, &emp_attr_low_free.attr, &emp_attr_readahead.attr,
 	&emp_attr_lost_retry_ms.attr, &emp_attr_retain_ms.attr, &emp_attr_promote.attr,
-	&emp_attr_metadata_bytes.attr, &emp_attr_dirty.attr, &emp_attr_pin_limit.attr, &emp_attr_pinned.attr,
+	&emp_attr_metadata_bytes.attr, &emp_attr_dirty.attr,
+	&emp_attr_pin_limit.attr, &emp_attr_pinned.attr,
 	&emp_attr_redundancy.attr, &emp_attr_exposed.attr, &emp_attr_rebuild_left.attr,
 	&emp_attr_rebuild_rate.attr, &emp_attr_queues.attr, &emp_attr_evict.attr, NULL,
 };
