@@ -236,8 +236,8 @@ static int emp_rdma_parked(struct emp_rdma *rd, const union emp_rdma_ids *out, u
 
 /*
  * Park @want slabs, as many as one message takes, @any or those not in use. While @c
- * is held nobody else asks. Return: how many are parked now, -ENOSPC: the backing is full, or another
- * error: then @c is broken, since it is not known what is in reach.
+ * is held nobody else asks. Return: how many are parked now, -ENOSPC: the backing is
+ * full, or another error: then @c is broken, since it is not known what is in reach.
  */
 static int emp_rdma_park_some(struct emp_rdma *rd, struct emp_rdma_conn *c, u32 want, bool any)
 {
