@@ -371,7 +371,7 @@ void emp_demote_check(struct emp_region *r, struct emp_tier *t)
 		queue_work(system_unbound_wq, &r->demote_work);
 }
 
-/**
+/*
  * emp_promote - block @b leaves DRAM: let it get a place on a faster tier, if it is worth it
  *
  * It is locked, and a victim of the policy. Worth it is a block that has proved

@@ -98,7 +98,7 @@ struct emp_rdma_req *emp_rdma_set_aside(struct emp_rdma *rd, struct list_head *l
 	return req;
 }
 
-/**
+/*
  * emp_rdma_fetch_first - slab @i is asked back, and has to be in reach before it is moved
  *
  * Else whoever moves would wait for one after the other, and the donor for memory

@@ -331,7 +331,7 @@ u32 emp_level_end(struct emp_region *r, u32 at)
 	return end;
 }
 
-/**
+/*
  * emp_tier_faster - is there a tier before the level of @t that is faster and has room?
  *
  * The order of tiers is their user's. What was measured can only speak against it:
