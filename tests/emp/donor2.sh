@@ -318,6 +318,7 @@ machine_stops()
 }
 
 # For longer than that: what it has is not believed any more, though it is still there.
+# Known to fail at times: something then waits for the machine without a limit.
 machine_stops_too_long()
 {
 	need_disk
