@@ -106,7 +106,7 @@ demotes_the_coldest()
 # What is used again and again rises from a slow tier, others sink where that is full.
 promotion()	# MB ON: so much else is on the fast tier, of 8 MB; 1, 0: may it rise?
 {
-	local turn first last
+	local first last
 
 	create2 8 24 24 4 "$small"
 	set_attr f0 readahead 0
@@ -120,7 +120,7 @@ promotion()	# MB ON: so much else is on the fast tier, of 8 MB; 1, 0: may it ris
 	ask p punch $((2048 + $1 * 256)) $((2048 - $1 * 256))
 	slow 5
 	set_attr f0 dram_limit $((3 << 20))
-	for turn in 1 2 3 4 5 6 7 8; do
+	for _ in 1 2 3 4 5 6 7 8; do
 		last=$(attr f0 tiers/1/reads)
 		check_pages 0 1024 5
 		last=$(($(attr f0 tiers/1/reads) - last))
