@@ -383,6 +383,7 @@ void emp_promote(struct emp_region *r, u32 b)
 {
 	u64 s, first = emp_first_sub(r, b), end = first + emp_subs_per_block(r), step;
 	struct emp_bent *e = &r->bent[b];
+	bool again = false;
 	unsigned long w;
 
 	lockdep_assert_held(emp_block_lock(r, b));
@@ -403,8 +404,10 @@ void emp_promote(struct emp_region *r, u32 b)
 			continue;
 		emp_mark_dirty(r, b, s, &w);
 		r->sub[s] = w;
+		again = true;
 	}
-	emp_count(r, promoted);
+	if (again)		/* else all of it has changed, and gets a new place anyway */
+		emp_count(r, promoted);
 }
 
 /*

@@ -136,10 +136,7 @@ static bool emp_rdma_begin(struct emp_rdma *rd, struct emp_rdma_conn *c)
 	return done;
 }
 
-/*
- * A CM that is slow says no for reasons of its own, and without one of the
- * donor's: that is worth another try.
- */
+/* A no without a reason of the donor's is one of the CM's own: worth another try. */
 static struct emp_rdma_conn *emp_rdma_first(struct emp_rdma *rd)
 {
 	struct emp_rdma_conn *c;

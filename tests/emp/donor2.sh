@@ -318,7 +318,8 @@ machine_stops()
 }
 
 # For longer than that: what it has is not believed any more, though it is still there.
-# Known to fail at times: something then waits for the machine without a limit.
+# Known to fail on a busy host: soft-RoCE destroys a queue pair when the network card has let go of its
+# packets (__rxe_cleanup), and the lab's card keeps them while the machine at its other end stands still.
 machine_stops_too_long()
 {
 	need_disk

@@ -16,18 +16,6 @@
 # shellcheck source=tests/emp/donor_lib.sh
 . "${0%/*}/donor_lib.sh"
 
-MiB=$((1 << 20))
-
-resize()	# SIZE: the operator has the donor give so much from now on
-{
-	"$top_donor" -s "$donor_control" resize "$1"
-}
-
-tier_has()	# ATTRIBUTE BYTES
-{
-	[ "$(attr f0 "tiers/0/$1")" = "$2" ]
-}
-
 tier_note()
 {
 	local a text=
@@ -35,11 +23,6 @@ tier_note()
 		text+=" $a $(attr f0 "tiers/0/$a")"
 	done
 	echo "tier 0:$text"
-}
-
-becomes_tier()	# ATTRIBUTE BYTES
-{
-	wait_until 60 tier_has "$@" || fail "not $1 $2; $(tier_note)"
 }
 
 # gave BYTES LEFT: the donor has so much again, the tier keeps LEFT, nothing is lost
@@ -51,24 +34,6 @@ gave()
 	wait_until 10 granted "$2" || fail "the donor's clients hold something else than $2"
 	tier_has revoked 0 || fail "taken by force; $(tier_note)"
 	tier_has leaving 0 || fail "$(tier_note)"
-}
-
-# filled KEYS MB DRAM_MB TIER...: region f0, three quarters of it written, nothing in DRAM
-filled()
-{
-	pages=$(($2 * 192))
-	donor_region f0 "$2" "$3" "$1,deadline=60s" "${@:4}"
-	becomes_link f0 0 active
-	agent p /dev/emp/f0
-	ask p write 0 "$pages" 5
-	got right="$pages"
-	evict_all f0
-}
-
-reads_back()	# TAG
-{
-	ask p check 0 "$pages" "$1"
-	got right="$pages"
 }
 
 # All is right, can be written, goes where there is room, and is right again.
@@ -259,11 +224,6 @@ taken_mirrored()
 	leave p
 }
 
-is_exposed()
-{
-	[ "$(attr f0 exposed)" = "$1" ]
-}
-
 # --- the donor goes ----------------------------------------------------------------------
 
 drains()	# [KEYS]
@@ -341,11 +301,6 @@ is_leaving()
 	! tier_has leaving 0
 }
 
-link_is_not()
-{
-	! link_is f0 0 "$1"
-}
-
 # Of a client that does not offer it nothing is asked for.
 not_offered()
 {
@@ -361,40 +316,6 @@ not_offered()
 	tier_has asked 0 || fail "$(tier_note)"
 	goes_on
 	leave p
-}
-
-# A case with a bad disk, which is healthy and gone when it ends.
-give_run()	# NAME COMMAND...
-{
-	t_run "$1" give_case "${@:2}"
-}
-
-give_case()
-{
-	trap give_case_end EXIT
-	: >"$donor_log"
-	bad_disk
-	"$@"
-}
-
-give_case_end()
-{
-	local status=$? region
-
-	set +eE
-	trap - ERR EXIT
-	quietly ip link set donor0 up
-	((status == 0)) || tail -n 20 "$donor_log" | sed 's/^/#   donor: /'
-	[ ! -b "$bad" ] || { quietly dmsetup resume bad; heals; }
-	kill_jobs
-	for region in "$sys"/*/; do
-		[ -d "$region" ] || continue
-		((status == 0)) || region_note "$(basename "$region")"
-		wait_until 20 region_gone "$(basename "$region")" || status=1
-	done
-	wait_until 20 quietly dmsetup remove bad || status=1
-	(exit "$status")
-	donor_case_end
 }
 
 t_begin
@@ -419,6 +340,6 @@ donor_run drains drains
 donor_run drains_mirrored drains redundancy=mirror
 donor_run strangers strangers
 donor_run breaks_giving breaks_giving
-give_run breaks_leaving breaks_leaving
+donor_disk_run breaks_leaving breaks_leaving
 donor_run not_offered not_offered
 t_end

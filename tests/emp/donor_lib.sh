@@ -178,3 +178,84 @@ donor_case_end()
 	(exit "$status")
 	t_case_end
 }
+
+# --- region f0, tier 0 of it the donor; needs faults_lib.sh ------------------------------
+
+MiB=$((1 << 20))
+
+resize()	# SIZE: the operator has the donor give so much from now on
+{
+	"$top_donor" -s "$donor_control" resize "$1"
+}
+
+tier_has()	# ATTRIBUTE BYTES
+{
+	[ "$(attr f0 "tiers/0/$1")" = "$2" ]
+}
+
+becomes_tier()	# ATTRIBUTE BYTES
+{
+	wait_until 60 tier_has "$@" || fail "not $1 $2; $(tier_note)"
+}
+
+reads_back()	# TAG
+{
+	ask p check 0 "$pages" "$1"
+	got right="$pages"
+}
+
+is_exposed()
+{
+	[ "$(attr f0 exposed)" = "$1" ]
+}
+
+link_is_not()
+{
+	! link_is f0 0 "$1"
+}
+
+# filled KEYS MB DRAM_MB TIER...: region f0, three quarters of it written, nothing in DRAM
+filled()
+{
+	pages=$(($2 * 192))
+	donor_region f0 "$2" "$3" "$1,deadline=60s" "${@:4}"
+	becomes_link f0 0 active
+	agent p /dev/emp/f0
+	ask p write 0 "$pages" 5
+	got right="$pages"
+	evict_all f0
+}
+
+# A case with a bad disk, which is healthy and gone when it ends.
+donor_disk_run()	# NAME COMMAND...
+{
+	t_run "$1" donor_disk_case "${@:2}"
+}
+
+donor_disk_case()
+{
+	trap donor_disk_case_end EXIT
+	: >"$donor_log"
+	bad_disk
+	"$@"
+}
+
+donor_disk_case_end()
+{
+	local status=$? region
+
+	set +eE
+	trap - ERR EXIT
+	quietly ip link set donor0 up
+	((status == 0)) || tail -n 20 "$donor_log" | sed 's/^/#   donor: /'
+	[ ! -b "$bad" ] || { quietly dmsetup resume bad; heals; }
+	kill_jobs
+	for region in "$sys"/*/; do
+		[ -d "$region" ] || continue
+		((status == 0)) || region_note "$(basename "$region")"
+		wait_until 20 region_gone "$(basename "$region")" || status=1
+	done
+	wait_until 20 quietly dmsetup remove bad || status=1
+	(exit "$status")
+	donor_case_end
+}

@@ -15,8 +15,6 @@
 # shellcheck source=tests/emp/donor_lib.sh
 . "${0%/*}/donor_lib.sh"
 
-MiB=$((1 << 20))
-
 tier_note()
 {
 	local a text=
@@ -27,29 +25,9 @@ tier_note()
 		sed 's/.*"memory"/"memory"/; s/"clients".*//')"
 }
 
-tier_has()	# ATTRIBUTE BYTES
-{
-	[ "$(attr f0 "tiers/0/$1")" = "$2" ]
-}
-
 tier_at_least()	# ATTRIBUTE BYTES
 {
 	(($(attr f0 "tiers/0/$1") >= $2))
-}
-
-becomes_tier()	# ATTRIBUTE BYTES
-{
-	wait_until 60 tier_has "$@" || fail "not $1 $2; $(tier_note)"
-}
-
-resize()	# SIZE
-{
-	"$top_donor" -s "$donor_control" resize "$1"
-}
-
-link_is_not()
-{
-	! link_is f0 0 "$1"
 }
 
 # parking_donor MB [OPTION]...: one with so much memory and 64 MiB of the bad disk
@@ -57,24 +35,6 @@ parking_donor()
 {
 	donor -m "$1" -o backing="$bad" -o backing-force=yes -o backing-size=64M \
 		-o keep-free=4M "${@:2}"
-}
-
-# filled KEYS MB DRAM_MB TIER...: region f0, three quarters of it written, nothing in DRAM
-filled()
-{
-	pages=$(($2 * 192))
-	donor_region f0 "$2" "$3" "$1,deadline=60s" "${@:4}"
-	becomes_link f0 0 active
-	agent p /dev/emp/f0
-	ask p write 0 "$pages" 5
-	got right="$pages"
-	evict_all f0
-}
-
-reads_back()	# TAG
-{
-	ask p check 0 "$pages" "$1"
-	got right="$pages"
 }
 
 no_errors()
@@ -240,11 +200,6 @@ disk_lost_mirrored()
 	leave p
 }
 
-is_exposed()
-{
-	[ "$(attr f0 exposed)" = "$1" ]
-}
-
 # A disk that hangs: who needs what is there waits for its deadline, all others go on.
 disk_stalls()
 {
@@ -321,40 +276,6 @@ not_offered()
 	leave p
 }
 
-# A case with a bad disk, which is healthy and gone when it ends.
-park_run()	# NAME COMMAND...
-{
-	t_run "$1" park_case "${@:2}"
-}
-
-park_case()
-{
-	trap park_case_end EXIT
-	: >"$donor_log"
-	bad_disk
-	"$@"
-}
-
-park_case_end()
-{
-	local status=$? region
-
-	set +eE
-	trap - ERR EXIT
-	quietly ip link set donor0 up
-	((status == 0)) || tail -n 20 "$donor_log" | sed 's/^/#   donor: /'
-	[ ! -b "$bad" ] || { quietly dmsetup resume bad; heals; }
-	kill_jobs
-	for region in "$sys"/*/; do
-		[ -d "$region" ] || continue
-		((status == 0)) || region_note "$(basename "$region")"
-		wait_until 20 region_gone "$(basename "$region")" || status=1
-	done
-	wait_until 20 quietly dmsetup remove bad || status=1
-	(exit "$status")
-	donor_case_end
-}
-
 t_begin
 if ! { soft_roce && load_rdma; }; then
 	echo "Bail out! no soft-RoCE"
@@ -362,19 +283,19 @@ if ! { soft_roce && load_rdma; }; then
 fi
 rdma_at_rest=$(rdma_resources)
 
-park_run shrinks_small shrinks "$small" 16 8
-park_run shrinks_2m shrinks "${variant[small-2m]}" 64 48
-park_run shrinks_huge shrinks "${variant[huge]}" 64 48
-park_run shrinks_loaded shrinks_loaded "$small" 16 8
-park_run larger_small larger "$small" 32 8
-park_run larger_2m larger "${variant[small-2m]}" 64 48
-park_run too_large too_large
-park_run link_breaks link_breaks
-park_run disk_errors disk_errors
-park_run disk_lost disk_lost
-park_run disk_lost_mirrored disk_lost_mirrored
-park_run disk_stalls disk_stalls
-park_run donor_gone donor_gone
-park_run drains drains
-park_run not_offered not_offered
+donor_disk_run shrinks_small shrinks "$small" 16 8
+donor_disk_run shrinks_2m shrinks "${variant[small-2m]}" 64 48
+donor_disk_run shrinks_huge shrinks "${variant[huge]}" 64 48
+donor_disk_run shrinks_loaded shrinks_loaded "$small" 16 8
+donor_disk_run larger_small larger "$small" 32 8
+donor_disk_run larger_2m larger "${variant[small-2m]}" 64 48
+donor_disk_run too_large too_large
+donor_disk_run link_breaks link_breaks
+donor_disk_run disk_errors disk_errors
+donor_disk_run disk_lost disk_lost
+donor_disk_run disk_lost_mirrored disk_lost_mirrored
+donor_disk_run disk_stalls disk_stalls
+donor_disk_run donor_gone donor_gone
+donor_disk_run drains drains
+donor_disk_run not_offered not_offered
 t_end
