@@ -43,7 +43,8 @@
  *
  * Who runs: requests are posted by whoever submits them and by the completion
  * queues' work items, or by a fault that polls for its read; ->mend makes and
- * unmakes connections, nobody else does while the tier is open; ->tick keeps the
+ * unmakes connections, nobody else does while the tier is open, and what the device
+ * holds of an unmade one is destroyed beside it (emp_rdma_grave.c); ->tick keeps the
  * time; ->give gives back, parks and fetches. Nothing on the way of a request
  * allocates: it comes from a mempool with all that it needs.
  *
@@ -178,14 +179,21 @@ struct emp_rdma_stats {
 	atomic64_t polled;	/* completions that the one who waited found */
 };
 
+/* The protection domain of a control connection and its data connections; goes with the last. */
+struct emp_rdma_domain {
+	struct ib_pd *pd;
+	refcount_t users;
+};
+
 struct emp_rdma_conn {
 	struct emp_rdma *rd;	/* NULL: it only waits to be destroyed; handler lock */
 	struct emp_rdma_conn *control;	/* of a data connection; NULL: it is the control one */
 	u32 index;		/* its place */
-	struct emp_rdma_stats *stats;	/* of the place */
+	struct emp_rdma_stats *stats;	/* of the place; NULL as ->rd; for interrupts by RCU */
 	struct list_head grave;
+	struct delayed_work burial;
 	struct rdma_cm_id *id;	/* has the queue pair, too */
-	struct ib_pd *pd;	/* of the control connection's */
+	struct emp_rdma_domain *domain;
 	struct ib_cq *cq;
 	struct delayed_work work;	/* takes what completed */
 	atomic_t pollers;	/* who does so meanwhile */
@@ -301,10 +309,18 @@ bool emp_rdma_conn_send(struct emp_rdma_conn *c, const void *msg, size_t len);
 int emp_rdma_ask(struct emp_rdma_conn *c, unsigned int type, void *msg, size_t len,
 		 unsigned int answer);
 void emp_rdma_conn_bye(struct emp_rdma_conn *c);
-void emp_rdma_conn_exit(void);
+
+/* emp_rdma_grave.c */
+int emp_rdma_domain_get(struct emp_rdma_conn *c);
+void emp_rdma_conn_bury(struct emp_rdma_conn *c);
+bool emp_rdma_port_active(struct rdma_cm_id *id);
+void emp_rdma_exhume(struct emp_rdma_conn *c);
+int emp_rdma_grave_init(void);
+void emp_rdma_grave_exit(void);
 
 /* emp_rdma_cq.c */
 int emp_rdma_cq_init(struct emp_rdma_conn *c, u32 n);
+void emp_rdma_cq_quiet(struct emp_rdma_conn *c);
 void emp_rdma_cq_exit(struct emp_rdma_conn *c);
 void emp_rdma_poll(struct emp_tier *t, bool (*over)(void *arg), void *arg);
 

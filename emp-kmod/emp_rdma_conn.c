@@ -5,10 +5,8 @@
  * Everything here waits with a limit of time, and no longer than the tier is
  * not being closed. The handler of the CM's events only notes what happened.
  *
- * The CM must not say a word while its port is down: what it cannot send keeps
- * soft-RoCE from ever connecting again. So there is no connect then, and what
- * is left of a connection waits in the grave until the port is up, or the device
- * goes: the CM says farewell when an identifier is destroyed.
+ * There is no connect while the port is down, when the CM must not say a word
+ * (emp_rdma_grave.c).
  */
 #include <linux/delay.h>
 #include <linux/slab.h>
@@ -23,12 +21,6 @@
 #define EMP_RDMA_RETRIES	6
 #define EMP_RDMA_SEND_BYTES	(PAGE_SIZE / EMP_RDMA_SENDS)
 
-static void emp_rdma_bury(struct work_struct *work);
-
-static DEFINE_MUTEX(emp_rdma_grave_lock);	/* emp_rdma_grave */
-static LIST_HEAD(emp_rdma_grave);
-static DECLARE_DELAYED_WORK(emp_rdma_burial, emp_rdma_bury);
-
 static int emp_rdma_cm_event(struct rdma_cm_id *id, struct rdma_cm_event *ev)
 {
 	struct emp_rdma_conn *c = id->context;
@@ -40,7 +32,7 @@ static int emp_rdma_cm_event(struct rdma_cm_id *id, struct rdma_cm_event *ev)
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
 		WRITE_ONCE(c->removed, true);
 		if (!rd)
-			mod_delayed_work(emp_rdma_wq, &emp_rdma_burial, 0);
+			emp_rdma_exhume(c);
 		else
 			emp_rdma_lost(rd, "the RDMA device was removed");
 		return 0;
@@ -106,13 +98,6 @@ static int emp_rdma_await(struct emp_rdma_conn *c, enum rdma_cm_event_type want,
 		return emp_rdma_rejected(c);
 	}
 	return -ECONNABORTED;
-}
-
-static bool emp_rdma_port_active(struct rdma_cm_id *id)
-{
-	struct ib_port_attr attr;
-
-	return !ib_query_port(id->device, id->port_num, &attr) && attr.state == IB_PORT_ACTIVE;
 }
 
 static void emp_rdma_next_event(struct emp_rdma_conn *c)
@@ -322,7 +307,8 @@ static int emp_rdma_map_messages(struct emp_rdma_conn *c)
 			return -ENOMEM;
 		v->buf = rd->recv_buf[i];
 		v->cqe.done = emp_rdma_received;
-		v->sge = (struct ib_sge){ addr, ANNEX_DONOR_MSG_MAX, c->pd->local_dma_lkey };
+		v->sge = (struct ib_sge){ addr, ANNEX_DONOR_MSG_MAX,
+					 c->domain->pd->local_dma_lkey };
 		emp_rdma_recv_post(c, v);
 	}
 	for (i = 0; i < EMP_RDMA_SENDS; i++) {
@@ -334,7 +320,7 @@ static int emp_rdma_map_messages(struct emp_rdma_conn *c)
 			return -ENOMEM;
 		s->buf = buf;
 		s->cqe.done = emp_rdma_sent;
-		s->sge = (struct ib_sge){ addr, 0, c->pd->local_dma_lkey };
+		s->sge = (struct ib_sge){ addr, 0, c->domain->pd->local_dma_lkey };
 	}
 	return 0;
 }
@@ -380,12 +366,9 @@ static int emp_rdma_queues(struct emp_rdma_conn *c)
 
 	if (c->control && c->control->id->device != dev)
 		return -ENODEV;
-	c->pd = c->control ? c->control->pd : ib_alloc_pd(dev, 0);
-	if (IS_ERR(c->pd)) {
-		err = PTR_ERR(c->pd);
-		c->pd = NULL;
+	err = emp_rdma_domain_get(c);
+	if (err)
 		return err;
-	}
 	/* Each that was posted must find its place when all are flushed. */
 	err = emp_rdma_cq_init(c, c->depth + extra + recvs + 1);
 	if (err)
@@ -396,7 +379,7 @@ static int emp_rdma_queues(struct emp_rdma_conn *c)
 	attr.cap.max_recv_wr = recvs + 1;
 	attr.cap.max_send_sge = rd->max_sge;
 	attr.cap.max_recv_sge = 1;
-	err = rdma_create_qp(c->id, c->pd, &attr);
+	err = rdma_create_qp(c->id, c->domain->pd, &attr);
 	if (err || c->control)
 		return err;
 	return emp_rdma_map_messages(c);
@@ -418,7 +401,6 @@ static int emp_rdma_connect(struct emp_rdma_conn *c, enum annex_donor_kind kind)
 	u32 request = 0;
 	int err;
 
-	/* Not a word of the CM's while the port is down: see above. */
 	if (!emp_rdma_port_active(c->id))
 		return -ENETDOWN;
 	emp_rdma_hello(rd, kind, c->id->qp->qp_num, &hello);
@@ -468,7 +450,6 @@ struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_k
 	c->control = control;
 	c->index = control ? EMP_RDMA_OTHERS + control->nr_data : EMP_RDMA_CONTROL;
 	c->stats = &rd->stats[c->index];
-	INIT_LIST_HEAD(&c->grave);
 	if (!control)
 		rd->reason = 0;
 	c->id = rdma_create_id(rd->net, emp_rdma_cm_event, c, RDMA_PS_TCP, IB_QPT_RC);
@@ -484,46 +465,12 @@ struct emp_rdma_conn *emp_rdma_conn_open(struct emp_rdma *rd, enum annex_donor_k
 	return ERR_PTR(err);
 }
 
-static bool emp_rdma_port_down(struct emp_rdma_conn *c)
-{
-	return c->connected && !READ_ONCE(c->removed) && !emp_rdma_port_active(c->id);
-}
-
-/* Destroy those whose port is up, or all. */
-static void emp_rdma_bury_some(bool all)
-{
-	struct emp_rdma_conn *c, *next;
-	LIST_HEAD(now);
-
-	mutex_lock(&emp_rdma_grave_lock);
-	list_for_each_entry_safe(c, next, &emp_rdma_grave, grave)
-		if (all || !emp_rdma_port_down(c))
-			list_move(&c->grave, &now);
-	if (!list_empty(&emp_rdma_grave))
-		queue_delayed_work(emp_rdma_wq, &emp_rdma_burial, HZ);
-	mutex_unlock(&emp_rdma_grave_lock);
-	list_for_each_entry_safe(c, next, &now, grave) {
-		rdma_destroy_id(c->id);
-		kfree(c);
-	}
-}
-
-static void emp_rdma_bury(struct work_struct *work)
-{
-	emp_rdma_bury_some(false);
-}
-
-/** emp_rdma_conn_exit - no connection is made any more */
-void emp_rdma_conn_exit(void)
-{
-	emp_rdma_bury_some(true);
-	cancel_delayed_work_sync(&emp_rdma_burial);
-}
-
 /**
  * emp_rdma_conn_free - take a connection apart; its requests end, flushed
  * @c: no new request is posted on it: ->broken, or it was never in use. With a
  *	control connection its data connections go
+ *
+ * What the device holds of it is destroyed later (emp_rdma_grave.c).
  */
 void emp_rdma_conn_free(struct emp_rdma_conn *c)
 {
@@ -539,25 +486,9 @@ void emp_rdma_conn_free(struct emp_rdma_conn *c)
 	wait_event(rd->wait, !READ_ONCE(c->users));	/* a moment */
 	if (c->id->qp) {
 		ib_drain_qp(c->id->qp);
-		rdma_destroy_qp(c->id);
 		emp_rdma_unmap_messages(c);
 	}
-	emp_rdma_cq_exit(c);
-	if (c->pd && !c->control)
-		ib_dealloc_pd(c->pd);
+	emp_rdma_cq_quiet(c);
 	WARN_ON_ONCE(c->posted);
-
-	rdma_lock_handler(c->id);
-	c->rd = NULL;
-	rdma_unlock_handler(c->id);
-	if (emp_rdma_port_down(c)) {
-		mutex_lock(&emp_rdma_grave_lock);
-		list_add(&c->grave, &emp_rdma_grave);
-		mutex_unlock(&emp_rdma_grave_lock);
-		/* The device may have gone meanwhile. */
-		mod_delayed_work(emp_rdma_wq, &emp_rdma_burial, READ_ONCE(c->removed) ? 0 : HZ);
-		return;
-	}
-	rdma_destroy_id(c->id);
-	kfree(c);
+	emp_rdma_conn_bury(c);
 }

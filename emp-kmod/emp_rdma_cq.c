@@ -11,6 +11,7 @@
  * queue.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/clock.h>
 
 #include "emp_rdma.h"
@@ -38,12 +39,18 @@ MODULE_PARM_DESC(poll_us, "us that who waits for a read looks for its end before
 static void emp_rdma_cq_event(struct ib_cq *cq, void *arg)
 {
 	struct emp_rdma_conn *c = arg;
+	struct emp_rdma_stats *stats;
 
-	atomic64_inc(&c->stats->interrupts);
-	if (atomic_read(&c->pollers))
-		queue_delayed_work(emp_rdma_comp_wq, &c->work, 1);
-	else
-		mod_delayed_work(emp_rdma_comp_wq, &c->work, 0);
+	rcu_read_lock();
+	stats = READ_ONCE(c->stats);
+	if (stats) {
+		atomic64_inc(&stats->interrupts);
+		if (atomic_read(&c->pollers))
+			queue_delayed_work(emp_rdma_comp_wq, &c->work, 1);
+		else
+			mod_delayed_work(emp_rdma_comp_wq, &c->work, 0);
+	}
+	rcu_read_unlock();
 }
 
 /* True: something completed before it was armed, and there will be no interrupt for it. */
@@ -89,13 +96,27 @@ int emp_rdma_cq_init(struct emp_rdma_conn *c, u32 n)
 	return err < 0 ? err : 0;
 }
 
-/** emp_rdma_cq_exit - the queue pair is gone: nothing completes any more */
+/**
+ * emp_rdma_cq_quiet - the queue pair is drained, nobody polls: be done with what completed
+ * @c: connection. An interrupt that comes late may still start the work item, which
+ *	then finds nothing; c->stats is touched until a grace period of RCU has passed
+ */
+void emp_rdma_cq_quiet(struct emp_rdma_conn *c)
+{
+	WRITE_ONCE(c->stats, NULL);
+	if (c->cq)
+		cancel_delayed_work_sync(&c->work);
+}
+
+/** emp_rdma_cq_exit - after emp_rdma_cq_quiet(), and the queue pair is gone */
 void emp_rdma_cq_exit(struct emp_rdma_conn *c)
 {
 	if (!c->cq)
 		return;
+	synchronize_rcu();	/* emp_rdma_cq_event() */
 	cancel_delayed_work_sync(&c->work);
 	ib_destroy_cq(c->cq);
+	c->cq = NULL;
 }
 
 /* The connection of this CPU's reads, if they have one; it stays until it is let go. */

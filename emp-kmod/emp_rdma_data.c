@@ -44,7 +44,7 @@ static int emp_rdma_map(struct emp_rdma_conn *c, struct emp_rdma_req *req)
 			emp_rdma_unmap(dev, req, i);
 			return -ENOMEM;
 		}
-		req->sge[i] = (struct ib_sge){ addr, v->bv_len, c->pd->local_dma_lkey };
+		req->sge[i] = (struct ib_sge){ addr, v->bv_len, c->domain->pd->local_dma_lkey };
 	}
 	return 0;
 }

@@ -74,6 +74,7 @@ static void emp_rdma_free(struct emp_rdma *rd)
 	free_page((unsigned long)rd->answer);
 	xa_destroy(&rd->by_id);
 	kvfree(rd->grant);
+	synchronize_rcu();	/* emp_rdma_cq_event() */
 	kfree(rd->stats);
 	put_net(rd->net);
 	kfree_sensitive(rd);
@@ -236,9 +237,14 @@ static int __init emp_rdma_init(void)
 					   WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (!emp_rdma_comp_wq)
 		goto destroy;
+	err = emp_rdma_grave_init();
+	if (err)
+		goto destroy_comp;
 	err = emp_kind_register(&emp_rdma_kind);
 	if (!err)
 		return 0;
+	emp_rdma_grave_exit();
+destroy_comp:
 	destroy_workqueue(emp_rdma_comp_wq);
 destroy:
 	destroy_workqueue(emp_rdma_wq);
@@ -248,7 +254,7 @@ destroy:
 static void __exit emp_rdma_exit(void)
 {
 	emp_kind_unregister(&emp_rdma_kind);
-	emp_rdma_conn_exit();
+	emp_rdma_grave_exit();
 	destroy_workqueue(emp_rdma_comp_wq);
 	destroy_workqueue(emp_rdma_wq);
 }

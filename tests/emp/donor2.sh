@@ -317,9 +317,8 @@ machine_stops()
 	leave p
 }
 
-# For longer than that: what it has is not believed any more, though it is still there.
-# Known to fail on a busy host: soft-RoCE destroys a queue pair when the network card has let go of its
-# packets (__rxe_cleanup), and the lab's card keeps them while the machine at its other end stands still.
+# For longer than that: what it has is not believed any more, though it is still there. Meanwhile
+# soft-RoCE may not let go of a queue pair (emp_rdma_grave.c), which nobody waits for.
 machine_stops_too_long()
 {
 	need_disk
