@@ -306,10 +306,15 @@ static struct miscdevice emp_control_dev = {
 
 int emp_control_init(void)
 {
-	return misc_register(&emp_control_dev);
+	int err = misc_register(&emp_control_dev);
+
+	if (!err)
+		emp_event_announce(emp_control_dev.this_device);
+	return err;
 }
 
 void emp_control_exit(void)
 {
+	emp_event_announce(NULL);
 	misc_deregister(&emp_control_dev);
 }

@@ -317,8 +317,7 @@ machine_stops()
 	leave p
 }
 
-# For longer than that: what it has is not believed any more, though it is still there. Meanwhile
-# soft-RoCE may not let go of a queue pair (emp_rdma_grave.c), which nobody waits for.
+# For longer than that: what it has is not believed any more, though it is still there.
 machine_stops_too_long()
 {
 	need_disk
@@ -332,6 +331,29 @@ machine_stops_too_long()
 	errors_in 1000 1
 	"$node" 1 cont
 	errors_in 1000 2
+	wait_until 30 granted 0 || fail "the donor still holds it for us"
+	new_donor
+	leave p
+}
+
+# Our network card keeps what it should send: soft-RoCE does not let go of the queue pair of such a
+# packet (emp_rdma_grave.c). Nobody waits for that, and nothing is left when it does.
+card_keeps_packets()
+{
+	need_disk
+	modprobe sch_tbf
+	donor -m 32 -o linger=2s -o client-timeout=10s
+	filled deadline=1s "$disk:16:0"
+	watch_events
+	tc qdisc add dev lab0 root tbf rate 8bit burst 1600 limit 1mb
+	head -c 1400 /dev/zero >"/dev/udp/$addr/9"	# what it may send at once
+	errors_in 4000 0
+	wait_until 20 state_is f0 0 lost || fail "tier 0 is $(attr f0 tiers/0/state)"
+	event tier-lost
+	[ "$(rdma_resources)" != "$rdma_at_rest" ] || fail "nothing was kept"
+	errors_in 1000 1
+	tc qdisc del dev lab0 root
+	wait_until 20 rdma_idle || fail "left: $(rdma_resources)"
 	wait_until 30 granted 0 || fail "the donor still holds it for us"
 	new_donor
 	leave p
@@ -545,6 +567,7 @@ two_run link_away link_away
 two_run packets_lost packets_lost
 two_run machine_stops machine_stops
 two_run machine_stops_too_long machine_stops_too_long
+two_run card_keeps_packets card_keeps_packets
 two_run killed_reading killed_reading
 two_run killed_writing killed_writing
 two_run other_key other_key

@@ -64,6 +64,57 @@ read_error()
 	destroy f0
 }
 
+# uevents EVENT [KEY=VALUE]: how many events of that type uevents have told of, with that in them
+uevents()
+{
+	awk -v want="EMP_EVENT=$1" -v also="${2-}" 'BEGIN { RS = "" }
+		index("\n" $0 "\n", "\n" want "\n") && (also == "" || index("\n" $0 "\n", "\n" also "\n")) {
+			match($0, /EMP_COUNT=[0-9]+/)
+			n += substr($0, RSTART + 10, RLENGTH - 10)
+		}
+		END { print n + 0 }' /tmp/uevents
+}
+
+uevents_are()	# NUMBER EVENT [KEY=VALUE]
+{
+	[ "$(uevents "${@:2}")" -eq "$1" ]
+}
+
+# What is said to readers of the control device is said to udev, all of it.
+told_by_uevents()
+{
+	local monitor lost
+
+	udevadm monitor --kernel --property --subsystem-match=misc >/tmp/uevents &
+	monitor=$!
+	wait_until 10 grep -q 'the kernel uevent' /tmp/uevents
+	watch_events
+	bad_region f0 32 16 "$small"
+	set_attr f0 lost_retry_ms 0
+	agent p /dev/emp/f0
+	ask p write 0 2048 5
+	got right=2048
+	evict_all f0
+	breaks
+	ask p check 0 200 5		# fewer than the module keeps
+	got bus=200 right=0
+	heals
+	ask p check 0 2048 5
+	got right=2048
+	event tier-recovered
+	leave p
+	destroy f0
+	wait_until 10 uevents_are 1 region-destroyed EMP_REGION=f0 || fail "$(</tmp/uevents)"
+	kill "$monitor"
+	lost=$(grep -c data-lost /tmp/events)
+	((lost >= 200)) || fail "$lost times data-lost"
+	uevents_are "$lost" data-lost EMP_REGION=f0 || fail "$(uevents data-lost) of $lost times data-lost"
+	(($(grep -c EMP_EVENT=data-lost /tmp/uevents) < lost)) || fail "one uevent for each subblock"
+	uevents_are 1 region-created EMP_REGION=f0
+	uevents_are 1 tier-degraded EMP_TIER=0
+	uevents_are 1 tier-recovered EMP_TIER=0
+}
+
 # 64 KiB of one block cannot be read: these 16 pages are lost, no others.
 part_of_block()	# KEYS
 {
@@ -347,6 +398,7 @@ destroy_failing()
 
 t_begin
 bad_run read_error read_error
+bad_run told_by_uevents told_by_uevents
 for v in $(on_debug "small-64k huge" "${variants[*]}"); do
 	bad_run "part_of_block_$v" part_of_block "${variant[$v]}"
 done
