@@ -340,13 +340,17 @@ machine_stops_too_long()
 # packet (emp_rdma_grave.c). Nobody waits for that, and nothing is left when it does.
 card_keeps_packets()
 {
+	local i
+
 	need_disk
 	modprobe sch_tbf
 	donor -m 32 -o linger=2s -o client-timeout=10s
 	filled deadline=1s "$disk:16:0"
 	watch_events
 	tc qdisc add dev lab0 root tbf rate 8bit burst 1600 limit 1mb
-	head -c 1400 /dev/zero >"/dev/udp/$addr/9"	# what it may send at once
+	for ((i = 0; i < 20; i++)); do	# more than it may send at once
+		head -c 100 /dev/zero >"/dev/udp/$addr/9"
+	done
 	errors_in 4000 0
 	wait_until 20 state_is f0 0 lost || fail "tier 0 is $(attr f0 tiers/0/state)"
 	event tier-lost
