@@ -13,7 +13,6 @@
 # rxe says WARNING in rxe_comp.c when it lies (case untouched_reads).
 #
 # lab: --kernel 6.12 --nodes 2 --mem 1G --ignore rxe_comp.c:
-# debug: no
 # time: 600
 # ci: no two machines with deadlines of seconds need a host that does little else
 # shellcheck source=tests/emp/lib.sh disable=SC2016,SC2317 # for the other node; cases are called by name
