@@ -74,7 +74,8 @@ static size_t any_text(char *text, const char *now)
 	}
 }
 
-static void call_file(unsigned int i)
+/* @same: what it says is written to it; else what comes */
+static void call_file(unsigned int i, bool same)
 {
 	static __thread char text[8192 + 64], now[4096 + 1];
 	int fd = open(files[i], writable[i] ? (once_in(4) ? O_RDWR | O_TRUNC : O_RDWR) : O_RDONLY);
@@ -96,10 +97,10 @@ static void call_file(unsigned int i)
 		close(fd);
 		return;
 	}
-	n = any_text(text, now);
-	if (once_in(64))
+	n = same ? sprintf(text, "%s", now) : (ssize_t)any_text(text, now);
+	if (!same && once_in(64))
 		p = (void *)below(65536);
-	n = once_in(32) ? pwrite(fd, p, n, below(64)) : write(fd, p, n);
+	n = !same && once_in(32) ? pwrite(fd, p, n, below(64)) : write(fd, p, n);
 	note(rows[i], n);
 	if (n < 0 && errno != EINVAL && errno != ERANGE && errno != EDOM && errno != ENOSPC &&
 	    errno != EINTR && !(errno == EFAULT && p != text))
@@ -113,13 +114,16 @@ static void *work(void *arg)
 
 	rnd_seed(seed, (uintptr_t)arg);
 	interrupt_me(300);
+	for (i = 0; i < nr_files; i++)
+		if (writable[i])
+			call_file(i, true);
 	for (i = 0; i < count; i++) {
 		unsigned int file = below(nr_files);
 
 		/* Most are only to be read: prefer the others. */
 		while (!writable[file] && !once_in(16))
 			file = below(nr_files);
-		call_file(file);
+		call_file(file, false);
 	}
 	return NULL;
 }
