@@ -146,7 +146,7 @@ static bool emp_event_alike(const struct emp_event *a, const struct emp_event *b
 static void emp_event_uevent(struct kobject *kobj, const struct emp_event *e, u32 n)
 {
 	char type[32], region[sizeof(e->name) + 16], tier[24], seq[40], count[24];
-	char *env[] = { type, seq, count, NULL, NULL, NULL };
+	char *env[6] = { type, seq, count };		/* ends with a NULL */
 	u32 at = 3;
 
 	snprintf(type, sizeof(type), "EMP_EVENT=%s", emp_event_names[e->type]);
