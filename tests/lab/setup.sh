@@ -49,6 +49,7 @@ want libelf-dev installed libelf-dev
 want libssl-dev installed libssl-dev
 want rsync has rsync
 want dmsetup has dmsetup
+want udev has udevadm
 want ibverbs-providers installed ibverbs-providers
 want perftest has ib_read_lat
 want librdmacm1 installed librdmacm1
