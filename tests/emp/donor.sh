@@ -8,6 +8,7 @@
 #	                                \- block tier --> /dev/ram0
 #
 # lab: --kernel 6.12 --mem 2G --smp 1
+# lab: --kernel 6.1 --mem 2G --smp 1
 # time: 900
 # shellcheck source=tests/emp/lib.sh disable=SC2317 # cases are called by name
 . "${0%/*}/lib.sh"
