@@ -184,6 +184,16 @@ fake_region
 run 0 --json top vm0 --count 1 --interval 1 && json '80 < d[0]["fetch_per_s"] < 101 and 8e6 < d[0]["read_bytes_per_s"] < 1.01e7 and 16 < d[0]["evicted_per_s"] < 20.1 and 2048 <= d[0]["p50_ns"] <= 4096'
 result $? "top: rates and latency of the interval only"
 wait
+put tiers/0/link suspect
+{
+	sleep 0.5
+	put tiers/0/write_bytes 22000000; put tiers/0/read_latency '65536 20'
+} &
+run 0 --json top vm0 --count 1 --interval 1 && json 'len(d[0]["tiers"]) == 1 and d[0]["tiers"][0]["link"] == "suspect" and d[0]["tiers"][0]["read_bytes_per_s"] == 0 and 16e6 < d[0]["tiers"][0]["written_bytes_per_s"] < 2.01e7 and 32768 <= d[0]["tiers"][0]["read_p99_ns"] <= 65536'
+result $? "top: health and latency of tiers"
+wait
+says "top --tiers" 0 '^ +0 /dev/nvme0n1 +ok \(suspect\) +2 MiB/8 GiB +rd +0.0 MB/s +wr +0.0 MB/s' top --batch --tiers -n 1 -i 0.1
+rm "$EMP_SYSFS/vm0/tiers/0/link"
 says "top --batch" 0 '^[0-9:]+ +vm0 +8 GiB +1 GiB/2 GiB +0 +0 +0 ' top --batch -n 1 -i 0.1
 says "top: bad interval" 2 'from 0.1 to 3600' top -i 0
 

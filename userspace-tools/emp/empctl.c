@@ -50,6 +50,7 @@ static const struct ax_opt stats_opts[] = {
 static const struct ax_opt top_opts[] = {
 	{ "batch", 'b', NULL,
 	  "print plain lines, for logs and pipes (default unless on a terminal)", NULL },
+	{ "tiers", 't', NULL, "a line for each tier too (default on a terminal)", NULL },
 	{ "interval", 'i', "SECONDS", "time between two tables (default 2)", "" },
 	{ "count", 'n', "N", "end after N tables", "" },
 	{ NULL, 0, NULL, NULL, NULL }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * empctl top: a live table, one line a region.
+ * empctl top: a live table, one line a region, and one for each of its tiers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "emp_stats.h"
 #include "emp_sysfs.h"
 #include "empctl.h"
+#include "empctl_top_tier.h"
 
 #define REGIONS_MAX	256
 #define HEADER_EVERY	20	/* lines, in batch mode */
@@ -19,6 +20,13 @@
 struct row {
 	char name[64];
 	struct emp_snapshot snap;
+	struct top_tiers tiers;
+};
+
+enum form {
+	TOP_TABLE,
+	TOP_BATCH,
+	TOP_JSON,
 };
 
 /* The regions of one moment, in the order of their names. */
@@ -27,13 +35,20 @@ struct table {
 	struct row row[REGIONS_MAX];
 };
 
+static void forget(struct table *t)
+{
+	for (unsigned int i = 0; i < t->nr; i++)
+		top_tiers_free(&t->row[i].tiers);
+	t->nr = 0;
+}
+
 static int take(struct table *t, const char *only)
 {
 	const char *list[2] = { only, NULL };
 	char **all = only ? NULL : emp_sysfs_list("");
 	int denied = 0;
 
-	t->nr = 0;
+	forget(t);
 	for (const char *const *n = only ? list : (const char *const *)all; n && *n; n++) {
 		struct row *row = &t->row[t->nr];
 
@@ -44,6 +59,7 @@ static int take(struct table *t, const char *only)
 			continue;
 		}
 		snprintf(row->name, sizeof(row->name), "%.63s", *n);
+		top_tiers_take(row->name, &row->tiers);
 		t->nr++;
 	}
 	emp_sysfs_free(all);
@@ -86,34 +102,41 @@ static void print_row(const struct row *row, const struct emp_rates *r, bool bat
 	       ax_human_ns(r->p99, p99));
 }
 
-static json_t *row_json(const struct row *row, const struct emp_rates *r)
+static json_t *row_json(const struct row *row, const struct emp_rates *r, json_t *tiers)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+	return json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}",
 			 "name", row->name, "bytes", (json_int_t)row->snap.bytes,
 			 "resident", (json_int_t)row->snap.resident,
 			 "dram_limit", (json_int_t)row->snap.dram_limit, "seconds", r->seconds,
 			 "minor_per_s", r->minor, "zero_per_s", r->zero, "fetch_per_s", r->fetch,
 			 "wait_per_s", r->wait, "read_bytes_per_s", r->read,
 			 "written_bytes_per_s", r->written, "evicted_per_s", r->evicted,
-			 "p50_ns", r->p50, "p99_ns", r->p99);
+			 "p50_ns", r->p50, "p99_ns", r->p99, "tiers", tiers);
 }
 
 /* One table of what happened between two moments. */
-static void show(const struct table *before, const struct table *after, bool batch, bool json)
+static void show(const struct table *before, const struct table *after, enum form form, bool tiers)
 {
-	json_t *array = json ? json_array() : NULL;
+	json_t *array = form == TOP_JSON ? json_array() : NULL;
+	bool batch = form == TOP_BATCH;
 
 	for (unsigned int i = 0; i < after->nr; i++) {
 		const struct row *row = &after->row[i], *old = find(before, row->name);
+		const struct top_tiers *then = old ? &old->tiers : NULL;
 		struct emp_rates rates;
 
 		emp_rates(old ? &old->snap : &row->snap, &row->snap, &rates);
-		if (json)
-			json_array_append_new(array, row_json(row, &rates));
-		else
-			print_row(row, &rates, batch);
+		if (array) {
+			json_array_append_new(array, row_json(row, &rates,
+							      top_tiers_json(then, &row->tiers,
+									     rates.seconds)));
+			continue;
+		}
+		print_row(row, &rates, batch);
+		if (tiers)
+			top_tiers_print(then, &row->tiers, rates.seconds, batch ? "         " : "");
 	}
-	if (json) {	/* one line a table */
+	if (array) {	/* one line a table */
 		json_dumpf(array, stdout, JSON_COMPACT);
 		json_decref(array);
 		putchar('\n');
@@ -127,7 +150,8 @@ int empctl_top(const struct ax_args *args)
 	const char *only = args->argc ? args->argv[0] : NULL;
 	bool json = ax_has(args, "json");
 	bool batch = ax_has(args, "batch") || !isatty(STDOUT_FILENO);
-	struct table *before, *after;
+	bool tiers = ax_has(args, "tiers") || !batch;
+	struct table *tables, *before, *after, *old;
 	unsigned int lines = 0;
 	uint64_t count;
 	double seconds;
@@ -141,10 +165,11 @@ int empctl_top(const struct ax_args *args)
 	if (!only && access(emp_sysfs_root(), F_OK))
 		return ax_error("%s is not there: the module is not loaded (modprobe emp; see empctl doctor)",
 				emp_sysfs_root());
-	before = calloc(2, sizeof(*before));
-	if (!before)
+	tables = calloc(2, sizeof(*tables));
+	if (!tables)
 		return ax_error("out of memory");
-	after = before + 1;
+	before = &tables[0];
+	after = &tables[1];
 	empctl_catch_signals();
 	ret = take(before, only);
 	while (ret == AX_OK && count-- && empctl_sleep(seconds)) {
@@ -156,10 +181,14 @@ int empctl_top(const struct ax_args *args)
 		if (!json && (!batch || !(lines % HEADER_EVERY)))
 			header(batch);
 		lines += after->nr ? after->nr : 1;
-		show(before, after, batch, json);
+		show(before, after, json ? TOP_JSON : batch ? TOP_BATCH : TOP_TABLE, tiers);
 		fflush(stdout);
-		*before = *after;
+		old = before;
+		before = after;
+		after = old;
 	}
-	free(before);
+	forget(before);
+	forget(after);
+	free(tables);
 	return ret;
 }
