@@ -5,8 +5,8 @@
  * ring gets EMP_EVENT_OVERRUN and goes on with the oldest that is left.
  *
  * One of the readers is a work item that announces them to all who listen to
- * uevents (udev, systemd): at once, but not more often than ten times in a second,
- * and what happened several times in a row as one.
+ * uevents (udev, systemd): at once, but in no more than ten bursts a second, and
+ * what happened several times in a row as one.
  */
 #include <linux/kobject.h>
 #include <linux/ktime.h>

@@ -126,11 +126,17 @@ int emp_rdma_grave_init(void)
 void emp_rdma_grave_exit(void)
 {
 	struct emp_rdma_conn *c;
+	bool empty;
 
 	WRITE_ONCE(emp_rdma_leaving, true);
-	mutex_lock(&emp_rdma_grave_lock);
-	list_for_each_entry(c, &emp_rdma_grave, grave)
-		mod_delayed_work(emp_rdma_grave_wq, &c->burial, 0);
-	mutex_unlock(&emp_rdma_grave_lock);
+	/* Until there is none, the CM's handler may queue: no draining before that. */
+	do {
+		mutex_lock(&emp_rdma_grave_lock);
+		empty = list_empty(&emp_rdma_grave);
+		list_for_each_entry(c, &emp_rdma_grave, grave)
+			mod_delayed_work(emp_rdma_grave_wq, &c->burial, 0);
+		mutex_unlock(&emp_rdma_grave_lock);
+		flush_workqueue(emp_rdma_grave_wq);
+	} while (!empty);
 	destroy_workqueue(emp_rdma_grave_wq);
 }

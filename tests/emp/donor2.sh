@@ -337,15 +337,14 @@ machine_stops_too_long()
 }
 
 # Our network card keeps what it should send: soft-RoCE does not let go of the queue pair of such a
-# packet (emp_rdma_grave.c). Nobody waits for that, and nothing is left when it does.
-card_keeps_packets()
+# packet (emp_rdma_grave.c). The tier is given up in time all the same.
+card_keeps()	# [TIER...]
 {
 	local i
 
-	need_disk
 	modprobe sch_tbf
 	donor -m 32 -o linger=2s -o client-timeout=10s
-	filled deadline=1s "$disk:16:0"
+	filled deadline=1s "$@"
 	watch_events
 	tc qdisc add dev lab0 root tbf rate 8bit burst 1600 limit 1mb
 	for ((i = 0; i < 20; i++)); do	# more than it may send at once
@@ -354,13 +353,36 @@ card_keeps_packets()
 	errors_in 4000 0
 	wait_until 20 state_is f0 0 lost || fail "tier 0 is $(attr f0 tiers/0/state)"
 	event tier-lost
-	[ "$(rdma_resources)" != "$rdma_at_rest" ] || fail "nothing was kept"
 	errors_in 1000 1
+	[ "$(rdma_resources)" != "$rdma_at_rest" ] || fail "nothing was kept"
+}
+
+# Nobody waits for it, and nothing is left when soft-RoCE lets go.
+card_keeps_packets()
+{
+	need_disk
+	card_keeps "$disk:16:0"
 	tc qdisc del dev lab0 root
 	wait_until 20 rdma_idle || fail "left: $(rdma_resources)"
 	wait_until 30 granted 0 || fail "the donor still holds it for us"
 	new_donor
 	leave p
+}
+
+# Unloading waits, no longer than soft-RoCE does, and then all is gone.
+card_keeps_unload()
+{
+	card_keeps
+	leave p
+	"$empctl" region destroy f0
+	rmmod emp_rdma &
+	pause 1
+	[ -e /sys/module/emp_rdma ] || fail "it went, and left what was kept"
+	tc qdisc del dev lab0 root
+	wait $! || fail "rmmod ended with $?"
+	rdma_idle || fail "left: $(rdma_resources)"
+	load_rdma
+	wait_until 30 granted 0 || fail "the donor still holds it for us"
 }
 
 # With its memory: this is the last case but for what needs no donor.
@@ -572,6 +594,7 @@ two_run packets_lost packets_lost
 two_run machine_stops machine_stops
 two_run machine_stops_too_long machine_stops_too_long
 two_run card_keeps_packets card_keeps_packets
+two_run card_keeps_unload card_keeps_unload
 two_run killed_reading killed_reading
 two_run killed_writing killed_writing
 two_run other_key other_key

@@ -43,8 +43,6 @@ static void take(const char *region, const char *id, struct top_tier *t)
 	text(region, id, "device", t->device, sizeof(t->device));
 	text(region, id, "state", t->state, sizeof(t->state));
 	text(region, id, "link", t->link, sizeof(t->link));
-	if (!strcmp(t->link, "-"))
-		t->link[0] = 0;
 	t->bytes = number(region, id, "bytes");
 	t->used = number(region, id, "used");
 	t->read_bytes = number(region, id, "read_bytes");
@@ -117,13 +115,14 @@ void top_tiers_print(const struct top_tiers *before, const struct top_tiers *aft
 		const struct top_tier *t = &after->tier[i];
 		char used[AX_HUMAN], bytes[AX_HUMAN], p50[AX_HUMAN], p99[AX_HUMAN];
 		char fill[2 * AX_HUMAN + 1], state[40];
+		bool link = t->link[0] && strcmp(t->link, "-") && strcmp(t->link, t->state);
 		struct rates r;
 
 		rates(find(before, t), t, seconds, &r);
 		snprintf(fill, sizeof(fill), "%s/%s", ax_human_size(t->used, used),
 			 ax_human_size(t->bytes, bytes));
-		snprintf(state, sizeof(state), "%s%s%s%s", t->state, t->link[0] ? " (" : "",
-			 t->link, t->link[0] ? ")" : "");
+		snprintf(state, sizeof(state), "%s%s%s%s", t->state, link ? " (" : "",
+			 link ? t->link : "", link ? ")" : "");
 		printf("%s  %3s %-24s %-20s %19s  rd %7.1f MB/s  wr %7.1f MB/s  reads p50 %8s p99 %8s\n",
 		       indent, t->id, t->device, state, fill, r.read / 1e6, r.written / 1e6,
 		       ax_human_ns(r.p50, p50), ax_human_ns(r.p99, p99));

@@ -13,7 +13,7 @@ struct top_tier {
 	char id[16];
 	char device[64];
 	char state[16];
-	char link[16];		/* of a donor; else empty */
+	char link[16];		/* of a donor; else "-" */
 	uint64_t bytes, used, read_bytes, write_bytes;
 	struct emp_hist read;	/* latency */
 };

@@ -97,6 +97,10 @@ static void call_file(unsigned int i, bool same)
 		close(fd);
 		return;
 	}
+	if (same && !now[0]) {	/* it cannot be read, and nothing is no text */
+		close(fd);
+		return;
+	}
 	n = same ? sprintf(text, "%s", now) : (ssize_t)any_text(text, now);
 	if (!same && once_in(64))
 		p = (void *)below(65536);
